@@ -1,0 +1,22 @@
+// Multi-head self-attention on the CPU: softmax(Q K^T / sqrt(d)) V, a block of query rows of one head at a time, so that
+// scores live in a core's cache and an N x N matrix of all heads is never built.
+#pragma once
+
+#include <cstddef>
+
+#include <vitals/core/config.hpp>
+#include <vitals/core/parallel.hpp>
+
+namespace vitals::inline v0::backend::cpu {
+
+/// qkv (B, N, 3, H, d) as a fused projection gives it, out (B, N, H, d). probabilities, where not null, receives
+/// (B, H, N, N): the softmax itself, for those who want to look at it.
+template <class T>
+void attention(Executor& executor, const T* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
+               std::size_t head_dim, T* out, T* probabilities = nullptr);
+
+}  // namespace vitals::inline v0::backend::cpu
+
+#if VITALS_HEADER_ONLY
+#include <vitals/backend/cpu/attention.ipp>
+#endif

@@ -1,0 +1,40 @@
+// Which instruction set the CPU kernels use: found out at run time, so a program compiled with plain -O2 runs at full
+// speed on any processor (design decision 13).
+#pragma once
+
+#include <string_view>
+
+#include <vitals/core/config.hpp>
+
+namespace vitals::inline v0::backend::cpu {
+
+/// avx512: AVX-512 F, BW, DQ, VL. avx2: AVX2 and FMA. portable: C++ and Eigen, any processor.
+enum class Isa { portable, avx2, avx512 };
+const char* name(Isa);
+/// "portable", "avx2", "avx512". Throws ArgumentError for another word.
+Isa isa_by_name(std::string_view name);
+
+/// What this processor and this build can run.
+bool supported(Isa);
+/// The best supported one, or what the environment variable VITALS_CPU asks for (read once).
+/// Throws ArgumentError where VITALS_CPU is no such name or cannot run here.
+Isa active_isa();
+
+/// Uses another instruction set for as long as it lives (tests, benchmarks). Weights stay usable: each remembers the
+/// form in which it was packed. Not while other threads run models. Throws ArgumentError where unsupported.
+class ScopedIsa {
+ public:
+  explicit ScopedIsa(Isa isa);
+  ~ScopedIsa();
+  ScopedIsa(const ScopedIsa&) = delete;
+  ScopedIsa& operator=(const ScopedIsa&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace vitals::inline v0::backend::cpu
+
+#if VITALS_HEADER_ONLY
+#include <vitals/backend/cpu/isa.ipp>
+#endif

@@ -1,0 +1,131 @@
+// Implementation of kernels.hpp: the two x86-64 instruction sets, each a vocabulary of vector operations plus the one
+// text of the kernels in kernels_body.inc.
+#pragma once
+
+#include <vitals/backend/cpu/kernels.hpp>
+
+#if VITALS_X86
+
+#include <immintrin.h>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push  // g++ 12's own intrinsics start from an undefined vector and are warned about (bug 105593)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+// The functions of each set carry their own target attribute, so the including program needs no compiler flag.
+#define VITALS_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define VITALS_VECTOR VITALS_TARGET __attribute__((always_inline)) inline
+
+namespace vitals::inline v0::backend::cpu::avx512 {
+
+using V = __m512;
+inline constexpr std::size_t width = 16, tile_rows = 12;
+
+VITALS_VECTOR V zero() { return _mm512_setzero_ps(); }
+VITALS_VECTOR V all(float x) { return _mm512_set1_ps(x); }
+VITALS_VECTOR V load(const float* p) { return _mm512_loadu_ps(p); }
+VITALS_VECTOR void store(float* p, V x) { _mm512_storeu_ps(p, x); }
+VITALS_VECTOR __mmask16 mask(std::size_t n) { return n >= 16 ? __mmask16(0xffff) : __mmask16((1u << n) - 1u); }
+// The first n numbers (n may exceed the width); the rest of the vector is zero.
+VITALS_VECTOR V load_n(const float* p, std::size_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
+VITALS_VECTOR void store_n(float* p, V x, std::size_t n) { _mm512_mask_storeu_ps(p, mask(n), x); }
+// The first n numbers of x, the others of `other`.
+VITALS_VECTOR V first_n(V x, V other, std::size_t n) { return _mm512_mask_mov_ps(other, mask(n), x); }
+VITALS_VECTOR V add(V a, V b) { return _mm512_add_ps(a, b); }
+VITALS_VECTOR V sub(V a, V b) { return _mm512_sub_ps(a, b); }
+VITALS_VECTOR V mul(V a, V b) { return _mm512_mul_ps(a, b); }
+VITALS_VECTOR V div(V a, V b) { return _mm512_div_ps(a, b); }
+VITALS_VECTOR V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }    // a b + c
+VITALS_VECTOR V fnma(V a, V b, V c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b
+VITALS_VECTOR V max(V a, V b) { return _mm512_max_ps(a, b); }
+VITALS_VECTOR V min(V a, V b) { return _mm512_min_ps(a, b); }
+VITALS_VECTOR V abs(V a) { return _mm512_abs_ps(a); }
+VITALS_VECTOR V round(V a) { return _mm512_roundscale_ps(a, 8); }
+VITALS_VECTOR V times_power_of_two(V x, V n) { return _mm512_scalef_ps(x, n); }
+// x where a < 0, else y.
+VITALS_VECTOR V where_negative(V a, V x, V y) {
+  return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_LT_OQ), x);
+}
+VITALS_VECTOR float sum(V a) { return _mm512_reduce_add_ps(a); }
+VITALS_VECTOR float largest(V a) { return _mm512_reduce_max_ps(a); }
+
+#include <vitals/backend/cpu/kernels_body.inc>
+
+}  // namespace vitals::inline v0::backend::cpu::avx512
+
+#undef VITALS_TARGET
+#define VITALS_TARGET __attribute__((target("avx2,fma")))
+
+namespace vitals::inline v0::backend::cpu::avx2 {
+
+using V = __m256;
+inline constexpr std::size_t width = 8, tile_rows = 6;
+
+inline constexpr int mask_bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+
+VITALS_VECTOR V zero() { return _mm256_setzero_ps(); }
+VITALS_VECTOR V all(float x) { return _mm256_set1_ps(x); }
+VITALS_VECTOR V load(const float* p) { return _mm256_loadu_ps(p); }
+VITALS_VECTOR void store(float* p, V x) { _mm256_storeu_ps(p, x); }
+VITALS_VECTOR __m256i mask(std::size_t n) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_bits + (n >= 8 ? 0 : 8 - n)));
+}
+VITALS_VECTOR V load_n(const float* p, std::size_t n) { return _mm256_maskload_ps(p, mask(n)); }
+VITALS_VECTOR void store_n(float* p, V x, std::size_t n) { _mm256_maskstore_ps(p, mask(n), x); }
+VITALS_VECTOR V first_n(V x, V other, std::size_t n) {
+  return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(mask(n)));
+}
+VITALS_VECTOR V add(V a, V b) { return _mm256_add_ps(a, b); }
+VITALS_VECTOR V sub(V a, V b) { return _mm256_sub_ps(a, b); }
+VITALS_VECTOR V mul(V a, V b) { return _mm256_mul_ps(a, b); }
+VITALS_VECTOR V div(V a, V b) { return _mm256_div_ps(a, b); }
+VITALS_VECTOR V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+VITALS_VECTOR V fnma(V a, V b, V c) { return _mm256_fnmadd_ps(a, b, c); }
+VITALS_VECTOR V max(V a, V b) { return _mm256_max_ps(a, b); }
+VITALS_VECTOR V min(V a, V b) { return _mm256_min_ps(a, b); }
+VITALS_VECTOR V abs(V a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+VITALS_VECTOR V round(V a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+VITALS_VECTOR V times_power_of_two(V x, V n) {  // |n| <= 127, x * 2^n normal
+  return _mm256_mul_ps(
+      x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23)));
+}
+VITALS_VECTOR V where_negative(V a, V x, V y) {
+  return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_LT_OQ));
+}
+VITALS_VECTOR float sum(V a) {
+  const __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  const __m128 two = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+VITALS_VECTOR float largest(V a) {
+  const __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  const __m128 two = _mm_max_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+#include <vitals/backend/cpu/kernels_body.inc>
+
+}  // namespace vitals::inline v0::backend::cpu::avx2
+
+#undef VITALS_TARGET
+#undef VITALS_VECTOR
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#endif  // VITALS_X86
+
+namespace vitals::inline v0::backend::cpu {
+
+VITALS_INLINE const Kernels* kernels([[maybe_unused]] Isa isa) {
+#if VITALS_X86
+  if (isa == Isa::avx512) return &avx512::table;
+  if (isa == Isa::avx2) return &avx2::table;
+#endif
+  return nullptr;
+}
+
+}  // namespace vitals::inline v0::backend::cpu

@@ -1,0 +1,152 @@
+// Implementation of product.hpp.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#if __has_include(<Eigen/Core>)
+#include <Eigen/Core>
+#elif __has_include(<eigen3/Eigen/Core>)
+#include <eigen3/Eigen/Core>
+#else
+#error "vitals needs Eigen 3.4 (Debian: libeigen3-dev)"
+#endif
+
+#include <vitals/backend/cpu/portable.hpp>
+#include <vitals/backend/cpu/product.hpp>
+
+namespace vitals::inline v0::backend::cpu {
+
+namespace detail {
+
+inline std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+/// Packed rows of X that stay in a core's level-2 cache beside a panel of W.
+inline constexpr std::size_t cached_rows_bytes = 384 * 1024;
+/// Rows of X packed at a time: bounds the scratch memory of a product.
+inline constexpr std::size_t packed_rows_bytes = 8 * 1024 * 1024;
+
+// The packed copy of X belongs to the calling thread and is reused by its next product.
+inline float* product_scratch(std::size_t size) {
+  static thread_local Buffer<float> scratch;
+  return scratch.need(size);
+}
+
+// Two phases: pack tiles of X, then tiles of Y. A task of the second is one panel of W against as many tiles of X as
+// the cache holds; neighbouring tasks share these tiles, so two cores read W once between them.
+inline void packed_product(Executor& executor, const Kernels& kernel, const float* x, std::size_t ldx, std::size_t m,
+                           const PackedMatrix<float>& w, float* y, std::size_t ldy, const Epilogue<float>& epilogue) {
+  const std::size_t mr = kernel.mr, nr = kernel.nr, k = w.cols(), n = w.rows();
+  const std::size_t tile_size = mr * k, panels = ceil_div(n, nr);
+  const std::size_t block = std::max<std::size_t>(1, cached_rows_bytes / (tile_size * sizeof(float)));
+  const std::size_t pass_tiles = std::max(block, packed_rows_bytes / (tile_size * sizeof(float)));
+  const std::size_t all_tiles = ceil_div(m, mr);
+  float* packed = product_scratch(std::min(all_tiles, pass_tiles) * tile_size);
+  for (std::size_t first = 0; first < all_tiles; first += pass_tiles) {
+    const std::size_t tiles = std::min(pass_tiles, all_tiles - first);
+    parallel_for(executor, tiles, 4, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t t = begin; t < end; ++t) {
+        const std::size_t row = (first + t) * mr;
+        kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), k, mr, packed + t * tile_size);
+      }
+    });
+    const std::size_t blocks = ceil_div(tiles, block);
+    executor.run(blocks * panels, [&](std::size_t task) {
+      const std::size_t column = task % panels * nr, cols = std::min(nr, n - column);
+      const std::size_t begin = task / panels * block, end = std::min(tiles, begin + block);
+      Epilogue<float> shifted = epilogue;
+      if (shifted.bias) shifted.bias += column;
+      if (shifted.gamma) shifted.gamma += column;
+      for (std::size_t t = begin; t < end; ++t) {
+        const std::size_t row = (first + t) * mr;
+        kernel.product_tile(packed + t * tile_size, w.panel(column / nr, nr), k, y + row * ldy + column, ldy,
+                            std::min(mr, m - row), cols, shifted);
+      }
+    });
+  }
+}
+
+// Eigen's product, in row blocks of a fixed size so that the bits do not depend on the number of threads.
+template <class T>
+void eigen_product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, T* y,
+                   std::size_t ldy, const Epilogue<T>& epilogue) {
+  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Rows = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
+  const auto index = [](std::size_t i) { return static_cast<Eigen::Index>(i); };
+  const std::size_t n = w.rows(), k = w.cols();
+  const Eigen::Map<const Matrix> weights(w.data(), index(n), index(k));
+  parallel_for(executor, m, 64, [&](std::size_t begin, std::size_t end) {
+    Matrix acc(index(end - begin), index(n));
+    acc.noalias() =
+        Rows(x + begin * ldx, index(end - begin), index(k), Eigen::OuterStride<>(index(ldx))) * weights.transpose();
+    for (std::size_t i = begin; i < end; ++i) {
+      const T* a = acc.data() + (i - begin) * n;
+      T* row = y + i * ldy;
+      for (std::size_t j = 0; j < n; ++j) {
+        const T value = epilogue.bias ? a[j] + epilogue.bias[j] : a[j];
+        if (epilogue.store == Store::plain)
+          row[j] = value;
+        else if (epilogue.store == Store::gelu)
+          row[j] = portable::gelu(value);
+        else
+          row[j] += epilogue.gamma ? epilogue.gamma[j] * value : value;
+      }
+    }
+  });
+}
+
+}  // namespace detail
+
+template <class T>
+PackedMatrix<T>::PackedMatrix(Executor& executor, const T* w, std::size_t ld, std::size_t n, std::size_t k)
+    : rows_(n), cols_(k) {
+  if constexpr (std::is_same_v<T, float>) isa_ = active_isa();
+  if constexpr (std::is_same_v<T, float>) {
+    if (const Kernels* kernel = kernels(isa_)) {
+      const std::size_t nr = kernel->nr, panels = detail::ceil_div(n, nr);
+      data_ = Buffer<T>(panels * nr * k);
+      executor.run(panels, [&](std::size_t j) {
+        kernel->pack(w + j * nr * ld, ld, std::min(nr, n - j * nr), k, nr, data_.data() + j * nr * k);
+      });
+      return;
+    }
+  }
+  data_ = Buffer<T>(n * k);
+  for (std::size_t i = 0; i < n; ++i) std::copy_n(w + i * ld, k, data_.data() + i * k);
+}
+
+template <class T>
+void PackedMatrix<T>::unpack(T* w) const {
+  if constexpr (std::is_same_v<T, float>) {
+    if (const Kernels* kernel = kernels(isa_)) {
+      for (std::size_t i = 0; i < rows_; ++i) {
+        const T* from = panel(i / kernel->nr, kernel->nr) + i % kernel->nr;
+        for (std::size_t p = 0; p < cols_; ++p) w[i * cols_ + p] = from[p * kernel->nr];
+      }
+      return;
+    }
+  }
+  std::copy_n(data_.data(), rows_ * cols_, w);
+}
+
+template <class T>
+void product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, T* y,
+             std::size_t ldy, const Epilogue<T>& epilogue) {
+  if (m == 0 || w.rows() == 0) return;
+  if constexpr (std::is_same_v<T, float>) {
+    if (const Kernels* kernel = kernels(w.isa()))
+      return detail::packed_product(executor, *kernel, x, ldx, m, w, y, ldy, epilogue);
+  }
+  detail::eigen_product(executor, x, ldx, m, w, y, ldy, epilogue);
+}
+
+#if !VITALS_HEADER_ONLY
+template class PackedMatrix<float>;
+template class PackedMatrix<double>;
+template void product(Executor&, const float*, std::size_t, std::size_t, const PackedMatrix<float>&, float*,
+                      std::size_t, const Epilogue<float>&);
+template void product(Executor&, const double*, std::size_t, std::size_t, const PackedMatrix<double>&, double*,
+                      std::size_t, const Epilogue<double>&);
+#endif
+
+}  // namespace vitals::inline v0::backend::cpu

@@ -1,0 +1,163 @@
+// Every operation of Cpu<float>, on every instruction set this machine has, against plain loops in double.
+#include <vitals/backend/cpu/cpu.hpp>
+
+#include <cmath>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include <vitals/core/rng.hpp>
+#include <vitals/core/tensor.hpp>
+
+namespace vt = vitals;
+namespace cpu = vt::backend::cpu;
+
+namespace {
+
+std::vector<cpu::Isa> isas() {
+  std::vector<cpu::Isa> out;
+  for (auto isa : {cpu::Isa::portable, cpu::Isa::avx2, cpu::Isa::avx512})
+    if (cpu::supported(isa)) out.push_back(isa);
+  return out;
+}
+
+std::vector<float> random(std::size_t n, std::uint64_t stream, double scale = 1) {
+  vt::Rng rng(1, stream);
+  std::vector<float> x(n);
+  for (auto& v : x) v = static_cast<float>(scale * rng.normal());
+  return x;
+}
+
+double gelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }
+
+}  // namespace
+
+TEST_CASE("a product equals the plain sum for any size, tail and epilogue") {
+  vt::ThreadPool pool(2);
+  vt::Rng rng(7);
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    for (int round = 0; round < 60; ++round) {
+      const std::size_t m = 1 + rng.below(70), n = 1 + rng.below(100), k = 1 + rng.below(90);
+      const std::size_t ldx = k + rng.below(5), ldy = n + rng.below(5);
+      INFO(cpu::name(isa) << " m " << m << " n " << n << " k " << k);
+      const auto x = random(m * ldx, 1), w = random(n * k, 2), bias = random(n, 3), gamma = random(n, 4);
+      const cpu::PackedMatrix<float> packed(pool, w.data(), k, n, k);
+      std::vector<float> back(n * k);
+      packed.unpack(back.data());
+      REQUIRE(back == w);
+      for (auto store : {cpu::Store::plain, cpu::Store::gelu, cpu::Store::scale_add}) {
+        auto y = random(m * ldy, 5);
+        const auto before = y;
+        cpu::product<float>(pool, x.data(), ldx, m, packed, y.data(), ldy, {store, bias.data(), gamma.data()});
+        for (std::size_t i = 0; i < m; ++i)
+          for (std::size_t j = 0; j < ldy; ++j) {
+            const float got = y[i * ldy + j];
+            if (j >= n) {  // numbers between the rows belong to somebody else
+              REQUIRE(got == before[i * ldy + j]);
+              continue;
+            }
+            double want = bias[j];
+            for (std::size_t p = 0; p < k; ++p) want += double(x[i * ldx + p]) * w[j * k + p];
+            if (store == cpu::Store::gelu) want = gelu(want);
+            if (store == cpu::Store::scale_add) want = before[i * ldy + j] + gamma[j] * want;
+            REQUIRE(std::abs(got - want) < 2e-5 * (1 + std::abs(want)));
+          }
+      }
+    }
+  }
+}
+
+TEST_CASE("a product gives the same bits for 1, 2 and 3 threads") {
+  const std::size_t m = 300, n = 200, k = 500;
+  const auto x = random(m * k, 1), w = random(n * k, 2);
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    std::vector<std::vector<float>> results;
+    for (unsigned threads : {1u, 2u, 3u}) {
+      vt::ThreadPool pool(threads);
+      std::vector<float> y(m * n);
+      vt::Cpu<float>::linear(pool, x.data(), m, vt::Cpu<float>::pack(pool, w.data(), n, k), nullptr, y.data());
+      results.push_back(y);
+    }
+    CHECK(results[0] == results[1]);
+    CHECK(results[0] == results[2]);
+  }
+}
+
+TEST_CASE("attention equals softmax(Q K^T / sqrt(d)) V and hands out its probabilities") {
+  vt::ThreadPool pool(2);
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    for (auto [batch, tokens, heads, d] : {std::array<std::size_t, 4>{2, 26, 3, 24}, {1, 257, 2, 64}, {1, 1, 1, 8}}) {
+      INFO(cpu::name(isa) << " tokens " << tokens << " d " << d);
+      const std::size_t dim = heads * d;
+      auto qkv = random(batch * tokens * 3 * dim, 1, 2.0);
+      std::vector<float> out(batch * tokens * dim), probabilities(batch * heads * tokens * tokens);
+      vt::Cpu<float>::attention(pool, qkv.data(), batch, tokens, heads, d, out.data(), probabilities.data());
+      std::vector<float> without(out.size());
+      vt::Cpu<float>::attention(pool, qkv.data(), batch, tokens, heads, d, without.data(), nullptr);
+      REQUIRE(without == out);
+      std::vector<double> wide(qkv.begin(), qkv.end()), expected(out.size()), expected_p(probabilities.size());
+      vt::Cpu<double>::attention(pool, wide.data(), batch, tokens, heads, d, expected.data(), expected_p.data());
+      for (std::size_t i = 0; i < out.size(); ++i) REQUIRE(std::abs(out[i] - expected[i]) < 1e-5);
+      for (std::size_t i = 0; i < probabilities.size(); ++i) REQUIRE(std::abs(probabilities[i] - expected_p[i]) < 1e-5);
+    }
+  }
+}
+
+TEST_CASE("softmax survives logits of several hundred") {
+  vt::ThreadPool pool(1);
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    std::vector<float> x{800, 799, -800, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 800};
+    cpu::softmax(pool, x.data(), 1, x.size(), 1.0f);
+    const double e = std::exp(-1.0), total = 2 + e;
+    CHECK(x[0] == Approx(1 / total));
+    CHECK(x[1] == Approx(e / total));
+    CHECK(x[2] < 1e-30f);
+    CHECK(x[17] == x[0]);
+  }
+}
+
+TEST_CASE("layer norm, GELU and the SwiGLU gate agree with double") {
+  vt::ThreadPool pool(2);
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    INFO(cpu::name(isa));
+    for (std::size_t d : {1u, 7u, 16u, 72u, 384u}) {
+      const std::size_t rows = 50;
+      const auto x = random(rows * d, 1, 3.0), gamma = random(d, 2), beta = random(d, 3);
+      std::vector<float> y(rows * d);
+      vt::Cpu<float>::layer_norm(pool, x.data(), y.data(), rows, d, gamma.data(), beta.data(), 1e-6f);
+      for (std::size_t r = 0; r < rows; ++r) {
+        double mean = 0, var = 0;
+        for (std::size_t i = 0; i < d; ++i) mean += x[r * d + i] / double(d);
+        for (std::size_t i = 0; i < d; ++i) var += (x[r * d + i] - mean) * (x[r * d + i] - mean) / double(d);
+        for (std::size_t i = 0; i < d; ++i) {
+          const double want = (x[r * d + i] - mean) / std::sqrt(var + 1e-6) * gamma[i] + beta[i];
+          REQUIRE(std::abs(y[r * d + i] - want) < 1e-5 * (1 + std::abs(want)));
+        }
+      }
+    }
+    std::vector<float> x, y;
+    for (float v = -12; v <= 12; v += 0.001f) x.push_back(v);
+    y.resize(x.size());
+    cpu::gelu(pool, x.data(), y.data(), x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) REQUIRE(std::abs(y[i] - gelu(x[i])) < 3e-7 * (1 + std::abs(x[i])));
+    const std::size_t rows = 9, h = 37;
+    const auto gates = random(rows * 2 * h, 4, 5.0);
+    std::vector<float> gated(rows * h);
+    vt::Cpu<float>::silu_gate(pool, gates.data(), gated.data(), rows, h);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t i = 0; i < h; ++i) {
+        const double g = gates[r * 2 * h + i], want = g / (1 + std::exp(-g)) * gates[r * 2 * h + h + i];
+        REQUIRE(std::abs(gated[r * h + i] - want) < 1e-5 * (1 + std::abs(want)));
+      }
+  }
+}
+
+TEST_CASE("an instruction set by a wrong name is refused") {
+  CHECK_THROWS_AS(cpu::isa_by_name("sse9"), vt::ArgumentError);
+  CHECK(cpu::isa_by_name("avx2") == cpu::Isa::avx2);
+}
