@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Every header of include/vitals compiles alone, as the first and only include of a file, twice in a row, without a
+# warning, header-only and with declarations only.
+#   alone.sh INCLUDE_FOLDER COMPILER [FLAGS...]
+set -euo pipefail
+include=$1 compiler=$2
+shift 2
+flags=(-std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Werror -I "$include" "$@")
+
+# The two modes differ only in the .ipp that a header includes at its end: a header without one is checked once.
+one() {
+  local header=$1
+  local text="#include <$header>
+#include <$header>
+int main() {}"
+  "${compiler_and_flags[@]}" -DVITALS_COMPILED -x c++ - <<<"$text" || { echo "FAIL $header (declarations only)"; return 1; }
+  grep -q VITALS_HEADER_ONLY "$include/$header" || [ "$header" = vitals/vitals.hpp ] || return 0
+  "${compiler_and_flags[@]}" -x c++ - <<<"$text" || { echo "FAIL $header (header-only)"; return 1; }
+}
+
+compiler_and_flags=("$compiler" "${flags[@]}")
+failed=0 running=0
+mapfile -t headers < <(cd "$include" && find vitals -name '*.hpp' | sort)
+[ ${#headers[@]} -gt 0 ] || { echo "no headers in $include"; exit 1; }
+jobs=$(nproc)
+for header in "${headers[@]}"; do
+  if [ "$running" -ge "$jobs" ]; then wait -n || failed=1; else running=$((running + 1)); fi
+  one "$header" &
+done
+while [ "$running" -gt 0 ]; do wait -n || failed=1; running=$((running - 1)); done
+echo "${#headers[@]} headers, $("$compiler" --version | head -n 1)"
+exit "$failed"
