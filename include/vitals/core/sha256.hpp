@@ -13,7 +13,14 @@
 
 namespace vitals::inline v0 {
 
-/// Feed it bytes, then ask for the digest once.
+namespace detail {
+
+/// The compression function on `count` blocks of 64 bytes, in plain C++: what runs without the SHA instructions.
+void sha256_blocks_portable(std::uint32_t* state, const std::byte* p, std::size_t count);
+
+}  // namespace detail
+
+/// Feed it bytes, then ask for the digest once. Uses the processor's SHA instructions where it has them.
 class Sha256 {
  public:
   Sha256& update(std::span<const std::byte> bytes);
@@ -22,7 +29,7 @@ class Sha256 {
   std::string hex();
 
  private:
-  void block(const std::byte* p);
+  void blocks(const std::byte* p, std::size_t count);
   std::array<std::uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::array<std::byte, 64> pending_{};

@@ -1,0 +1,563 @@
+// Implementation of pickle.hpp. Opcodes as documented in Python's pickletools, protocols 0 to 5.
+#pragma once
+
+#include <bit>
+#include <charconv>
+#include <unordered_map>
+
+#include <vitals/core/error.hpp>
+#include <vitals/io/bytes.hpp>
+#include <vitals/io/pickle.hpp>
+
+namespace vitals::inline v0::io::detail {
+
+// Bounds on what a pickle may make us hold, far above any checkpoint (one of 10,000 tensors has 200,000 values) and
+// about 200 MiB of memory at most.
+inline constexpr std::size_t pickle_value_limit = std::size_t{1} << 21;  // values, and entries of the memo
+inline constexpr std::size_t pickle_push_limit = std::size_t{1} << 24;   // references put on the stack or copied
+inline constexpr std::size_t pickle_line_limit = 4096;                   // bytes of a line of text
+
+struct PickleName {
+  std::string_view module, name;
+  PickleGlobal global;
+  DType dtype = DType::f32;
+};
+
+// All that a pickle may ask for. `opaque` classes occur in training checkpoints beside the weights: their content is
+// dropped unread. Types of storages and numbers without a DType (complex, quantised) are left out on purpose.
+inline constexpr PickleName pickle_names[] = {
+    {"collections", "OrderedDict", PickleGlobal::ordered_dict},
+    {"torch", "Size", PickleGlobal::size},
+    {"torch._utils", "_rebuild_tensor", PickleGlobal::rebuild_tensor},
+    {"torch._utils", "_rebuild_tensor_v2", PickleGlobal::rebuild_tensor},
+    {"torch._utils", "_rebuild_tensor_v3", PickleGlobal::rebuild_tensor_v3},
+    {"torch._utils", "_rebuild_parameter", PickleGlobal::rebuild_parameter},
+    {"torch._utils", "_rebuild_parameter_with_state", PickleGlobal::rebuild_parameter},
+    {"torch", "DoubleStorage", PickleGlobal::storage_type, DType::f64},
+    {"torch", "FloatStorage", PickleGlobal::storage_type, DType::f32},
+    {"torch", "HalfStorage", PickleGlobal::storage_type, DType::f16},
+    {"torch", "BFloat16Storage", PickleGlobal::storage_type, DType::bf16},
+    {"torch", "LongStorage", PickleGlobal::storage_type, DType::i64},
+    {"torch", "IntStorage", PickleGlobal::storage_type, DType::i32},
+    {"torch", "ShortStorage", PickleGlobal::storage_type, DType::i16},
+    {"torch", "CharStorage", PickleGlobal::storage_type, DType::i8},
+    {"torch", "ByteStorage", PickleGlobal::storage_type, DType::u8},
+    {"torch", "BoolStorage", PickleGlobal::storage_type, DType::boolean},
+    {"torch", "UntypedStorage", PickleGlobal::storage_type, DType::u8},
+    {"torch.storage", "UntypedStorage", PickleGlobal::storage_type, DType::u8},
+    {"torch.cuda", "DoubleStorage", PickleGlobal::storage_type, DType::f64},
+    {"torch.cuda", "FloatStorage", PickleGlobal::storage_type, DType::f32},
+    {"torch.cuda", "HalfStorage", PickleGlobal::storage_type, DType::f16},
+    {"torch.cuda", "BFloat16Storage", PickleGlobal::storage_type, DType::bf16},
+    {"torch.cuda", "LongStorage", PickleGlobal::storage_type, DType::i64},
+    {"torch", "float64", PickleGlobal::dtype, DType::f64},
+    {"torch", "float32", PickleGlobal::dtype, DType::f32},
+    {"torch", "float16", PickleGlobal::dtype, DType::f16},
+    {"torch", "bfloat16", PickleGlobal::dtype, DType::bf16},
+    {"torch", "float8_e4m3fn", PickleGlobal::dtype, DType::f8_e4m3},
+    {"torch", "float8_e5m2", PickleGlobal::dtype, DType::f8_e5m2},
+    {"torch", "int64", PickleGlobal::dtype, DType::i64},
+    {"torch", "int32", PickleGlobal::dtype, DType::i32},
+    {"torch", "int16", PickleGlobal::dtype, DType::i16},
+    {"torch", "int8", PickleGlobal::dtype, DType::i8},
+    {"torch", "uint64", PickleGlobal::dtype, DType::u64},
+    {"torch", "uint32", PickleGlobal::dtype, DType::u32},
+    {"torch", "uint16", PickleGlobal::dtype, DType::u16},
+    {"torch", "uint8", PickleGlobal::dtype, DType::u8},
+    {"torch", "bool", PickleGlobal::dtype, DType::boolean},
+    {"torch", "device", PickleGlobal::opaque},
+    {"argparse", "Namespace", PickleGlobal::opaque},
+    {"numpy", "dtype", PickleGlobal::opaque},
+    {"numpy.core.multiarray", "scalar", PickleGlobal::opaque},
+    {"numpy._core.multiarray", "scalar", PickleGlobal::opaque},
+    {"_codecs", "encode", PickleGlobal::opaque},
+};
+
+struct Pickle::Machine {
+  Pickle& out;
+  std::span<const std::byte> bytes;
+  const std::string& where;
+  std::size_t& at;
+  std::vector<std::uint32_t> stack, memo;
+  std::vector<std::size_t> marks;
+  std::size_t pushes = 0;
+  std::unordered_map<std::string_view, std::uint32_t> storage_of_key;
+
+  static constexpr std::uint32_t none = 0, yes = 1, no = 2, opaque = 3, unset = 0xffffffffu;
+
+  Machine(Pickle& pickle, std::span<const std::byte> input, const std::string& file)
+      : out(pickle), bytes(input), where(file), at(pickle.at_) {
+    out.values_.resize(4);
+    out.values_[yes].kind = out.values_[no].kind = PickleKind::boolean;
+    out.values_[yes].integer = 1;
+    out.values_[opaque].kind = PickleKind::opaque;
+  }
+
+  FormatError error(const std::string& what, const std::string& advice = "the file is damaged") const {
+    return FormatError("pickle: " + what, where + ", byte " + std::to_string(at) + " of the pickle", advice);
+  }
+
+  // --- bytes -----------------------------------------------------------------------------------------------------
+  std::string_view take(std::uint64_t n) {
+    if (n > bytes.size() - at) throw error("ends in the middle of a value");
+    const auto piece = bytes.subspan(at, n);
+    at += n;
+    return as_text(piece);
+  }
+  template <class T>
+  T number() {
+    return load<T>(take(sizeof(T)).data());
+  }
+  std::string_view line() {
+    const auto rest = as_text(bytes.subspan(at)).substr(0, pickle_line_limit);
+    const auto end = rest.find('\n');
+    if (end == std::string_view::npos) throw error("a line of text without end");
+    at += end + 1;
+    return rest.substr(0, end);
+  }
+  std::uint32_t decimal_index() {
+    const auto text = line();
+    std::uint32_t value = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (problem != std::errc{} || end != text.data() + text.size()) throw error("a number that is not one");
+    return value;
+  }
+
+  // --- stack -----------------------------------------------------------------------------------------------------
+  void charge(std::size_t n) {
+    if (n > pickle_push_limit - pushes) throw error("more values than any checkpoint has", "the file may be hostile");
+    pushes += n;
+  }
+  void push(std::uint32_t value) {
+    charge(1);
+    stack.push_back(value);
+  }
+  std::uint32_t make(const PickleValue& value) {
+    if (out.values_.size() >= pickle_value_limit)
+      throw error("more values than any checkpoint has", "the file may be hostile");
+    out.values_.push_back(value);
+    return static_cast<std::uint32_t>(out.values_.size() - 1);
+  }
+  void push_container(PickleKind kind, std::vector<std::uint32_t> items) {
+    PickleValue value;
+    value.kind = kind;
+    value.index = static_cast<std::uint32_t>(out.containers_.size());
+    const auto made = make(value);
+    out.containers_.push_back(std::move(items));
+    push(made);
+  }
+  void push_integer(std::int64_t integer) {
+    PickleValue value;
+    value.kind = PickleKind::integer;
+    value.integer = integer;
+    push(make(value));
+  }
+  void push_real(double real) {
+    PickleValue value;
+    value.kind = PickleKind::real;
+    value.real = real;
+    push(make(value));
+  }
+  void push_text(PickleKind kind, std::string_view text) {
+    if (text.size() > 0xffffffffu) throw error("a text of " + std::to_string(text.size()) + " bytes");
+    PickleValue value;
+    value.kind = kind;
+    value.index = static_cast<std::uint32_t>(text.size());
+    value.text = text.data();
+    push(make(value));
+  }
+  std::size_t floor() const { return marks.empty() ? 0 : marks.back(); }
+  std::uint32_t pop() {
+    if (stack.size() <= floor()) throw error("takes a value from an empty stack");
+    const auto value = stack.back();
+    stack.pop_back();
+    return value;
+  }
+  std::uint32_t& top() {
+    if (stack.size() <= floor()) throw error("looks at an empty stack");
+    return stack.back();
+  }
+  std::vector<std::uint32_t> pop_to_mark() {
+    if (marks.empty()) throw error("a mark is missing");
+    const auto begin = stack.begin() + static_cast<std::ptrdiff_t>(marks.back());
+    std::vector<std::uint32_t> items(begin, stack.end());
+    stack.erase(begin, stack.end());
+    marks.pop_back();
+    return items;
+  }
+  void put(std::uint64_t index) {
+    if (index >= pickle_value_limit)
+      throw error("a memo number of " + std::to_string(index), "the file may be hostile");
+    if (index >= memo.size()) memo.resize(index + 1, unset);
+    memo[index] = top();
+  }
+  void get(std::uint64_t index) {
+    if (index >= memo.size() || memo[index] == unset) throw error("recalls what was never stored");
+    push(memo[index]);
+  }
+
+  // --- containers -------------------------------------------------------------------------------------------------
+  void extend(PickleKind kind, std::span<const std::uint32_t> items, const char* what) {
+    const auto& target = out.values_[top()];
+    if (target.kind == PickleKind::opaque) return;
+    if (target.kind != kind) throw error(std::string(what) + " something that is not one");
+    if (kind == PickleKind::dict && items.size() % 2 != 0) throw error("a dictionary key without value");
+    auto& into = out.containers_[target.index];
+    into.insert(into.end(), items.begin(), items.end());
+  }
+
+  // --- names and calls --------------------------------------------------------------------------------------------
+  void push_global(std::string_view module, std::string_view name) {
+    for (const auto& known : pickle_names) {
+      if (known.module != module || known.name != name) continue;
+      PickleValue value;
+      value.kind = PickleKind::global;
+      value.global = known.global;
+      value.dtype = known.dtype;
+      return push(make(value));
+    }
+    throw error("asks for " + printable(std::string(module) + "." + std::string(name)) + ", which tensors do not need",
+                "nothing of it was run; save the weights alone, as torch.save(model.state_dict(), file) does");
+  }
+
+  const PickleValue& expect(std::uint32_t value, PickleKind kind, const char* what) const {
+    const auto& v = out.values_[value];
+    if (v.kind != kind) throw error(std::string("expected ") + what);
+    return v;
+  }
+  std::uint64_t count(std::uint32_t value, const char* what) const {
+    const auto& v = expect(value, PickleKind::integer, what);
+    if (v.integer < 0) throw error(std::string(what) + " is negative");
+    return static_cast<std::uint64_t>(v.integer);
+  }
+
+  void call(std::uint32_t callable, std::uint32_t arguments) {
+    const auto& function = expect(callable, PickleKind::global, "a name to call");
+    const auto& args = out.containers_[expect(arguments, PickleKind::tuple, "a tuple of arguments").index];
+    const auto need = [&](std::size_t n) {
+      if (args.size() < n) throw error("a call with too few arguments");
+    };
+    switch (function.global) {
+      case PickleGlobal::opaque:
+        return push(opaque);
+      case PickleGlobal::storage_type:
+      case PickleGlobal::dtype:
+        throw error("calls a type of numbers");
+      case PickleGlobal::rebuild_parameter:
+        need(1);
+        expect(args[0], PickleKind::tensor, "a tensor");
+        return push(args[0]);
+      case PickleGlobal::size: {
+        need(1);
+        auto shape = out.values_[args[0]];
+        if (shape.kind != PickleKind::tuple && shape.kind != PickleKind::list) throw error("expected a tuple of sizes");
+        shape.kind = PickleKind::tuple;
+        return push(make(shape));
+      }
+      case PickleGlobal::ordered_dict: {
+        std::vector<std::uint32_t> items;
+        if (!args.empty()) {  // OrderedDict([[key, value], ...])
+          for (const auto pair : out.containers_[expect(args[0], PickleKind::list, "a list of pairs").index]) {
+            const auto& p = out.values_[pair];
+            if (p.kind != PickleKind::tuple && p.kind != PickleKind::list) throw error("expected a pair");
+            const auto& two = out.containers_[p.index];
+            if (two.size() != 2) throw error("expected a pair");
+            charge(2);
+            items.insert(items.end(), two.begin(), two.end());
+          }
+        }
+        return push_container(PickleKind::dict, std::move(items));
+      }
+      case PickleGlobal::rebuild_tensor:
+      case PickleGlobal::rebuild_tensor_v3: {
+        const bool typed = function.global == PickleGlobal::rebuild_tensor_v3;
+        need(typed ? 7 : 4);  // storage, offset, size, stride, requires_grad, hooks, dtype
+        PickleTensor tensor;
+        tensor.storage = expect(args[0], PickleKind::storage, "a storage").index;
+        tensor.offset = count(args[1], "the offset of a tensor");
+        expect(tensor.shape = args[2], PickleKind::tuple, "the shape of a tensor");
+        expect(tensor.strides = args[3], PickleKind::tuple, "the strides of a tensor");
+        tensor.dtype = out.storages_[tensor.storage].dtype;
+        if (typed) {
+          const auto& type = expect(args[6], PickleKind::global, "a type of numbers");
+          if (type.global != PickleGlobal::dtype) throw error("expected a type of numbers");
+          tensor.dtype = type.dtype;
+        }
+        PickleValue value;
+        value.kind = PickleKind::tensor;
+        value.index = static_cast<std::uint32_t>(out.tensors_.size());
+        const auto made = make(value);
+        out.tensors_.push_back(tensor);
+        return push(made);
+      }
+    }
+  }
+
+  // ("storage", type, key, device, number of elements[, None]); the device does not matter here.
+  void push_storage(std::uint32_t id) {
+    const auto& parts = out.containers_[expect(id, PickleKind::tuple, "the description of a storage").index];
+    if (parts.size() < 5 || out.text(expect(parts[0], PickleKind::text, "a text")) != "storage")
+      throw error("refers to something that is not a storage");
+    const auto& type = expect(parts[1], PickleKind::global, "the type of a storage");
+    if (type.global != PickleGlobal::storage_type) throw error("expected the type of a storage");
+    if (parts.size() > 5 && parts[5] != none)
+      throw error("a view of a storage, as PyTorch 0.3 wrote it", "save it anew");
+    PickleStorage storage{out.text(expect(parts[2], PickleKind::text, "the key of a storage")), type.dtype,
+                          count(parts[4], "the size of a storage")};
+    const auto [known, added] = storage_of_key.emplace(storage.key, static_cast<std::uint32_t>(out.storages_.size()));
+    if (added) out.storages_.push_back(storage);
+    const auto& first = out.storages_[known->second];
+    if (first.dtype != storage.dtype || first.numel != storage.numel)
+      throw error("storage " + printable(storage.key) + " is described in two ways");
+    PickleValue value;
+    value.kind = PickleKind::storage;
+    value.index = known->second;
+    push(make(value));
+  }
+
+  void push_long(std::string_view digits) {  // little-endian, two's complement
+    if (digits.size() > 8) return push_text(PickleKind::big_integer, digits);
+    std::uint64_t value = digits.empty() || !(digits.back() & 0x80) ? 0 : ~std::uint64_t{0};
+    for (std::size_t i = digits.size(); i-- > 0;) value = value << 8 | static_cast<unsigned char>(digits[i]);
+    push_integer(std::bit_cast<std::int64_t>(value));
+  }
+  void push_decimal(std::string_view text) {
+    if (text == "00" || text == "01") return push(text == "01" ? yes : no);
+    if (text.ends_with('L')) text.remove_suffix(1);
+    std::int64_t value = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (problem == std::errc::result_out_of_range) return push_text(PickleKind::big_integer, text);
+    if (problem != std::errc{} || end != text.data() + text.size()) throw error("a number that is not one");
+    push_integer(value);
+  }
+  void push_line_text(std::string_view text, bool quoted) {
+    if (quoted) {
+      if (text.size() < 2 || text.front() != text.back() || (text[0] != '\'' && text[0] != '"'))
+        throw error("a text without quotes");
+      text = text.substr(1, text.size() - 2);
+    }
+    if (text.find('\\') != std::string_view::npos) throw error("an escaped text of protocol 0", "save it anew");
+    push_text(PickleKind::text, text);
+  }
+
+  void run() {
+    while (!step()) {
+    }
+    out.root_ = pop();
+  }
+  bool step();
+};
+
+// One opcode; true at STOP.
+VITALS_INLINE bool Pickle::Machine::step() {
+  const auto opcode = number<std::uint8_t>();
+  switch (opcode) {
+    case 0x80:
+      take(1);
+      break;  // PROTO
+    case 0x95:
+      take(8);
+      break;  // FRAME
+    case '.':
+      return true;  // STOP
+    case '(':
+      charge(1), marks.push_back(stack.size());
+      break;
+    case '0':  // POP, of a mark too
+      if (!marks.empty() && stack.size() == marks.back())
+        marks.pop_back();
+      else
+        pop();
+      break;
+    case '1':
+      pop_to_mark();
+      break;
+    case '2':
+      push(top());
+      break;
+    case 'N':
+      push(none);
+      break;
+    case 0x88:
+      push(yes);
+      break;
+    case 0x89:
+      push(no);
+      break;
+    case 'J':
+      push_integer(number<std::int32_t>());
+      break;
+    case 'K':
+      push_integer(number<std::uint8_t>());
+      break;
+    case 'M':
+      push_integer(number<std::uint16_t>());
+      break;
+    case 'I':
+    case 'L':
+      push_decimal(line());
+      break;
+    case 0x8a:
+      push_long(take(number<std::uint8_t>()));
+      break;
+    case 0x8b:
+      push_long(take(number<std::uint32_t>()));
+      break;
+    case 'G': {  // big-endian
+      std::uint64_t bits = 0;
+      for (const char c : take(8)) bits = bits << 8 | static_cast<unsigned char>(c);
+      push_real(std::bit_cast<double>(bits));
+      break;
+    }
+    case 'F': {
+      const auto text = line();
+      double value = 0;
+      if (std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc::invalid_argument)
+        throw error("a number that is not one");
+      push_real(value);
+      break;
+    }
+    case 'V':
+      push_line_text(line(), false);
+      break;
+    case 'S':
+      push_line_text(line(), true);
+      break;
+    case 0x8c:
+    case 'U':
+      push_text(PickleKind::text, take(number<std::uint8_t>()));
+      break;
+    case 'X':
+    case 'T':
+      push_text(PickleKind::text, take(number<std::uint32_t>()));
+      break;
+    case 0x8d:
+      push_text(PickleKind::text, take(number<std::uint64_t>()));
+      break;
+    case 'C':
+      push_text(PickleKind::bytes, take(number<std::uint8_t>()));
+      break;
+    case 'B':
+      push_text(PickleKind::bytes, take(number<std::uint32_t>()));
+      break;
+    case 0x8e:
+    case 0x96:
+      push_text(PickleKind::bytes, take(number<std::uint64_t>()));
+      break;
+    case ']':
+    case 0x8f:
+      push_container(PickleKind::list, {});
+      break;  // a set is held as a list
+    case 'l':
+    case 0x91:
+      push_container(PickleKind::list, pop_to_mark());
+      break;
+    case 'a': {
+      const std::uint32_t item[] = {pop()};
+      extend(PickleKind::list, item, "appends to");
+      break;
+    }
+    case 'e':
+    case 0x90:
+      extend(PickleKind::list, pop_to_mark(), "appends to");
+      break;
+    case ')':
+      push_container(PickleKind::tuple, {});
+      break;
+    case 't':
+      push_container(PickleKind::tuple, pop_to_mark());
+      break;
+    case 0x85:
+    case 0x86:
+    case 0x87: {
+      std::vector<std::uint32_t> items(opcode - 0x84u);
+      for (std::size_t i = items.size(); i-- > 0;) items[i] = pop();
+      push_container(PickleKind::tuple, std::move(items));
+      break;
+    }
+    case '}':
+      push_container(PickleKind::dict, {});
+      break;
+    case 'd':
+      push_container(PickleKind::dict, pop_to_mark());
+      if (out.containers_.back().size() % 2 != 0) throw error("a dictionary key without value");
+      break;
+    case 's': {
+      const auto value = pop(), key = pop();
+      const std::uint32_t item[] = {key, value};
+      extend(PickleKind::dict, item, "sets an item of");
+      break;
+    }
+    case 'u':
+      extend(PickleKind::dict, pop_to_mark(), "sets items of");
+      break;
+    case 'c': {
+      const auto module = line(), name = line();
+      push_global(module, name);
+      break;
+    }
+    case 0x93: {
+      const auto name = pop(), module = pop();
+      push_global(out.text(expect(module, PickleKind::text, "the name of a module")),
+                  out.text(expect(name, PickleKind::text, "a name in a module")));
+      break;
+    }
+    case 'i': {  // INST: a name, then the arguments since the mark
+      const auto module = line(), name = line();
+      push_container(PickleKind::tuple, pop_to_mark());
+      const auto arguments = pop();
+      push_global(module, name);
+      call(pop(), arguments);
+      break;
+    }
+    case 'R':
+    case 0x81: {  // NEWOBJ
+      const auto arguments = pop(), callable = pop();
+      call(callable, arguments);
+      break;
+    }
+    case 'b': {  // BUILD: attributes, which nobody needs
+      pop();
+      const auto kind = out.values_[top()].kind;
+      if (kind != PickleKind::dict && kind != PickleKind::opaque) throw error("sets attributes of a plain value");
+      break;
+    }
+    case 'Q':
+      push_storage(pop());
+      break;
+    case 'p':
+      put(decimal_index());
+      break;
+    case 'q':
+      put(number<std::uint8_t>());
+      break;
+    case 'r':
+      put(number<std::uint32_t>());
+      break;
+    case 0x94:
+      put(memo.size());
+      break;
+    case 'g':
+      get(decimal_index());
+      break;
+    case 'h':
+      get(number<std::uint8_t>());
+      break;
+    case 'j':
+      get(number<std::uint32_t>());
+      break;
+    default: {
+      static constexpr char digits[] = "0123456789abcdef";
+      throw error(
+          std::string("opcode 0x") + digits[opcode >> 4] + digits[opcode & 15] + " is not one that tensors need",
+          "the file is damaged, or holds more than weights");
+    }
+  }
+  return false;
+}
+
+VITALS_INLINE Pickle::Pickle(std::span<const std::byte> bytes, const std::string& where) {
+  Machine(*this, bytes, where).run();
+}
+
+}  // namespace vitals::inline v0::io::detail
