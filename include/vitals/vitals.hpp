@@ -1,0 +1,13 @@
+// The umbrella: everything there is. Every other header can also be included alone, and costs less.
+#pragma once
+
+#include <vitals/core/config.hpp>
+#include <vitals/core/error.hpp>
+#include <vitals/core/half.hpp>
+#include <vitals/core/parallel.hpp>
+#include <vitals/core/progress.hpp>
+#include <vitals/core/rng.hpp>
+#include <vitals/core/tensor.hpp>
+#include <vitals/core/version.hpp>
+#include <vitals/metrics/score.hpp>
+#include <vitals/models/backbone.hpp>
