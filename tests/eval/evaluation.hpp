@@ -34,10 +34,14 @@ inline vt::eval::FeatureSet golden_features(const std::string& set, const std::s
   vt::eval::FeatureSet features;
   auto& dataset = features.dataset;
   const bool multilabel = labels == "multilabel";
-  if (multilabel) dataset.classes = {"pneumonia", "bacteria", "virus"};
-  else dataset.classes = read_json(shared("goldens/evaluation/knn.json"))[set]["classes"].get<std::vector<std::string>>();
+  if (multilabel)
+    dataset.classes = {"pneumonia", "bacteria", "virus"};
+  else
+    dataset.classes = read_json(shared("goldens/evaluation/knn.json"))[set]["classes"].get<std::vector<std::string>>();
   const std::size_t classes = dataset.classes.size();
-  dataset.task = multilabel ? vt::data::Task::multilabel : classes == 2 ? vt::data::Task::binary : vt::data::Task::multiclass;
+  dataset.task = multilabel     ? vt::data::Task::multilabel
+                 : classes == 2 ? vt::data::Task::binary
+                                : vt::data::Task::multiclass;
   features.cls = vt::Tensor<float, vt::dyn, vt::dyn, vt::dyn>({300, 4, 384});
   features.avgpool = vt::Tensor<float, vt::dyn, vt::dyn>({300, 384});
   std::size_t first = 0;
@@ -60,7 +64,8 @@ inline vt::eval::FeatureSet golden_features(const std::string& set, const std::s
 }
 
 /// CLS of the last block of items begin .. end.
-inline vt::Tensor<float, vt::dyn, vt::dyn> rows(const vt::eval::FeatureSet& features, std::size_t begin, std::size_t end) {
+inline vt::Tensor<float, vt::dyn, vt::dyn> rows(const vt::eval::FeatureSet& features, std::size_t begin,
+                                                std::size_t end) {
   const std::size_t blocks = features.cls.extent(1), dim = features.cls.extent(2);
   vt::Tensor<float, vt::dyn, vt::dyn> x({end - begin, dim});
   for (std::size_t i = begin; i < end; ++i)

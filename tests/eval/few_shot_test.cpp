@@ -80,8 +80,8 @@ TEST_CASE("NIH: patients all of whose images carry the class, ascending by numbe
   const auto item = [](Indices labels, const char* patient) {
     return vt::data::Item{"x", std::move(labels), Split::train, patient};
   };
-  const std::vector<vt::data::Item> items{item({0}, "10"), item({0}, "9"), item({0, 1}, "9"),
-                                          item({0, 1}, "010"), item({1}, "2"), item({0}, "2"), item({1}, "11")};
+  const std::vector<vt::data::Item> items{item({0}, "10"), item({0}, "9"), item({0, 1}, "9"), item({0, 1}, "010"),
+                                          item({1}, "2"),  item({0}, "2"), item({1}, "11")};
   CHECK(vt::eval::few_shot_nih(items, 2, 1) == Indices{1, 2, 6});        // 9; then 11
   CHECK(vt::eval::few_shot_nih(items, 2, 2) == Indices{1, 2, 0, 3, 6});  // 9, 10; then 11
   const std::vector<vt::data::Item> nobody{item({0}, "")};
@@ -94,7 +94,7 @@ TEST_CASE("NIH: a patient taken before counts among the shots") {
   };
   auto dataset = dataset_of({}, 2);
   dataset.items = {item({0, 1}, "1"), item({1}, "2"), item({0, 1}, "3"), item({1}, "4")};
-  CHECK(vt::eval::few_shot_nih(dataset, 1) == Indices{0});     // of class 1 again patient 1: nothing new
+  CHECK(vt::eval::few_shot_nih(dataset, 1) == Indices{0});  // of class 1 again patient 1: nothing new
   CHECK(vt::eval::few_shot_nih(dataset, 2) == Indices{0, 2, 1});
   dataset.items[0].split = Split::test;
   CHECK(vt::eval::few_shot_nih(dataset, 1) == Indices{2, 1});

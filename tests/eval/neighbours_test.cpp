@@ -67,7 +67,8 @@ TEST_CASE("neighbours by hand") {
 }
 
 TEST_CASE("neighbours equal a plain search, for odd sizes and several blocks") {
-  for (auto [n, m, dim, k] : {std::array<std::size_t, 4>{1, 1, 1, 1}, {37, 5, 7, 37}, {2500, 40, 33, 60}, {1024, 3, 384, 200}}) {
+  for (auto [n, m, dim, k] :
+       {std::array<std::size_t, 4>{1, 1, 1, 1}, {37, 5, 7, 37}, {2500, 40, 33, 60}, {1024, 3, 384, 200}}) {
     CAPTURE(n, m, dim, k);
     const auto train = random_rows(n, dim, 1), queries = random_rows(m, dim, 2);
     const auto found = neighbours(train, queries, k);
@@ -93,7 +94,8 @@ TEST_CASE("items that float32 cannot tell apart are ordered in double") {
   for (std::size_t i = 0; i < n; ++i) {
     std::copy_n(base.data(), dim, train.data() + i * dim);
     float& one = train(i, i % dim);
-    for (std::size_t s = 0; s <= i / dim; ++s) one = std::nextafter(one, 100.0f);  // one unit in the last place and more
+    for (std::size_t s = 0; s <= i / dim; ++s)
+      one = std::nextafter(one, 100.0f);  // one unit in the last place and more
   }
   const auto query = random_rows(1, dim, 5);
   const auto found = neighbours(train, query, 20);
@@ -124,11 +126,13 @@ TEST_CASE("the same bits for any number of threads and any instruction set") {
 TEST_CASE("progress counts the queries") {
   const auto train = random_rows(50, 8, 1), queries = random_rows(700, 8, 2);
   std::vector<std::size_t> done;
-  neighbours(train, queries, 3, {[&](const std::string& stage, std::size_t d, std::size_t total) {
-                                   CHECK(stage == "neighbours");
-                                   CHECK(total == 700);
-                                   done.push_back(d);
-                                 }, nullptr});
+  neighbours(train, queries, 3,
+             {[&](const std::string& stage, std::size_t d, std::size_t total) {
+                CHECK(stage == "neighbours");
+                CHECK(total == 700);
+                done.push_back(d);
+              },
+              nullptr});
   CHECK(std::is_sorted(done.begin(), done.end()));
   REQUIRE(!done.empty());
   CHECK(done.back() == 700);
@@ -165,9 +169,11 @@ TEST_CASE("goldens: neighbours of real features") {
         CHECK(std::abs(found.cosine(q, j) - cosine[q * 20 + j]) < 1e-6);
         if (found.index(q, j) == static_cast<std::uint32_t>(index[q * 20 + j])) continue;
         // Another item is right only where it is as near.
-        const auto* at = std::find(&found.index(q, 0), &found.index(q, 0) + 20, static_cast<std::uint32_t>(index[q * 20 + j]));
+        const auto* at =
+            std::find(&found.index(q, 0), &found.index(q, 0) + 20, static_cast<std::uint32_t>(index[q * 20 + j]));
         if (at != &found.index(q, 0) + 20)
-          CHECK(std::abs(found.cosine(q, static_cast<std::size_t>(at - &found.index(q, 0))) - found.cosine(q, j)) < 1e-6);
+          CHECK(std::abs(found.cosine(q, static_cast<std::size_t>(at - &found.index(q, 0))) - found.cosine(q, j)) <
+                1e-6);
         else
           CHECK(found.cosine(q, j) - found.cosine(q, 19) < 1e-6);
       }

@@ -20,11 +20,11 @@ using vt::eval::systematic_count;
 using Indices = std::vector<std::size_t>;
 
 TEST_CASE("a systematic sample rounds halves to even") {
-  CHECK(systematic(10, 2.5) == Indices{0, 2, 5, 8});           // 0, 2.5, 5, 7.5
-  CHECK(systematic(6, 1.5) == Indices{0, 2, 3, 4});            // 0, 1.5, 3, 4.5
+  CHECK(systematic(10, 2.5) == Indices{0, 2, 5, 8});  // 0, 2.5, 5, 7.5
+  CHECK(systematic(6, 1.5) == Indices{0, 2, 3, 4});   // 0, 1.5, 3, 4.5
   CHECK(systematic(0, 3) == Indices{});
   CHECK(systematic_count(10, 10) == Indices{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
-  CHECK(systematic_count(69, 2) == Indices{0, 34});             // 34.5
+  CHECK(systematic_count(69, 2) == Indices{0, 34});  // 34.5
 }
 
 TEST_CASE("an index that rounds up to n is left out") {

@@ -24,9 +24,9 @@
 namespace vitals::inline v0::eval {
 
 struct KnnOptions {
-  Counts k = {10, 20, 100, 200};                  ///< the study's; one prediction for each, in this order
-  std::optional<std::vector<std::size_t>> train;  ///< these items instead of the splits train and val (few-shot)
-  Progress progress;
+  Counts k = {10, 20, 100, 200};                       ///< the study's; one prediction for each, in this order
+  std::optional<std::vector<std::size_t>> train = {};  ///< these items instead of the splits train and val (few-shot)
+  Progress progress = {};
   Executor* executor = nullptr;  ///< nullptr: default_pool()
 };
 

@@ -22,7 +22,7 @@ struct Neighbours {
 };
 
 struct NeighbourOptions {
-  Progress progress;             ///< stage "neighbours", in queries
+  Progress progress = {};        ///< stage "neighbours", in queries
   Executor* executor = nullptr;  ///< nullptr: default_pool()
 };
 
