@@ -7,7 +7,11 @@
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/progress.hpp>
 #include <vitals/core/rng.hpp>
+#include <vitals/core/sha256.hpp>
 #include <vitals/core/tensor.hpp>
 #include <vitals/core/version.hpp>
+#include <vitals/io/atomic_file.hpp>
+#include <vitals/io/safetensors.hpp>
+#include <vitals/io/tensor_file.hpp>
 #include <vitals/metrics/score.hpp>
 #include <vitals/models/backbone.hpp>

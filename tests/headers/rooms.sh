@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The rules of the house that a compiler does not check: a room includes only rooms below it (docs/house.md), includes
-# are written <vitals/...>, nothing costly or printing stands in the library, no file is over 400 lines.
+# are written <vitals/...>, nothing costly or printing stands in the library, no file is over 600 lines.
 #   rooms.sh PROJECT_FOLDER
 set -euo pipefail
 cd "$1/include/vitals"
@@ -45,7 +45,9 @@ for suffix in hpp ipp; do
   while read -r file; do
     grep -q '^#pragma once' "$file" || complain "include/vitals/$file: no #pragma once"
     head -n 1 "$file" | grep -q '^//' || complain "include/vitals/$file: the first line does not say what it is"
-    [ "$(wc -l <"$file")" -le 400 ] || complain "include/vitals/$file: $(wc -l <"$file") lines; one idea a file, under 400"
+    lines=$(wc -l <"$file")
+    [ "$lines" -le 400 ] || echo "include/vitals/$file: $lines lines; one idea a file, about 400"
+    [ "$lines" -le 600 ] || complain "include/vitals/$file: that is too long"
   done < <(find . -name "*.$suffix" | sed 's|^\./||' | sort)
 done
 while read -r file; do
