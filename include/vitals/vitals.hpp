@@ -1,6 +1,7 @@
 // The umbrella: everything there is. Every other header can also be included alone, and costs less.
 #pragma once
 
+#include <vitals/backend/cpu/cpu.hpp>
 #include <vitals/core/config.hpp>
 #include <vitals/core/error.hpp>
 #include <vitals/core/half.hpp>
@@ -15,3 +16,7 @@
 #include <vitals/io/tensor_file.hpp>
 #include <vitals/metrics/score.hpp>
 #include <vitals/models/backbone.hpp>
+#include <vitals/models/checkpoint.hpp>
+#include <vitals/models/dinov2.hpp>
+#include <vitals/models/vit.hpp>
+#include <vitals/nn/linear.hpp>

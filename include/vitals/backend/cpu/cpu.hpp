@@ -18,6 +18,8 @@ template <class T>
 struct Cpu {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "Cpu<T>: T is float or double");
 
+  static constexpr bool on_host = true;  ///< its memory is the host's: float pixels are read where they are
+
   using Scalar = T;
   using Buffer = backend::cpu::Buffer<T>;
   using Weight = backend::cpu::PackedMatrix<T>;
