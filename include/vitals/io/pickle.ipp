@@ -8,6 +8,7 @@
 #include <vitals/core/error.hpp>
 #include <vitals/io/bytes.hpp>
 #include <vitals/io/pickle.hpp>
+#include <vitals/io/pickle_names.hpp>
 
 namespace vitals::inline v0::io::detail {
 
@@ -16,62 +17,6 @@ namespace vitals::inline v0::io::detail {
 inline constexpr std::size_t pickle_value_limit = std::size_t{1} << 21;  // values, and entries of the memo
 inline constexpr std::size_t pickle_push_limit = std::size_t{1} << 24;   // references put on the stack or copied
 inline constexpr std::size_t pickle_line_limit = 4096;                   // bytes of a line of text
-
-struct PickleName {
-  std::string_view module, name;
-  PickleGlobal global;
-  DType dtype = DType::f32;
-};
-
-// All that a pickle may ask for. `opaque` classes occur in training checkpoints beside the weights: their content is
-// dropped unread. Types of storages and numbers without a DType (complex, quantised) are left out on purpose.
-inline constexpr PickleName pickle_names[] = {
-    {"collections", "OrderedDict", PickleGlobal::ordered_dict},
-    {"torch", "Size", PickleGlobal::size},
-    {"torch._utils", "_rebuild_tensor", PickleGlobal::rebuild_tensor},
-    {"torch._utils", "_rebuild_tensor_v2", PickleGlobal::rebuild_tensor},
-    {"torch._utils", "_rebuild_tensor_v3", PickleGlobal::rebuild_tensor_v3},
-    {"torch._utils", "_rebuild_parameter", PickleGlobal::rebuild_parameter},
-    {"torch._utils", "_rebuild_parameter_with_state", PickleGlobal::rebuild_parameter},
-    {"torch", "DoubleStorage", PickleGlobal::storage_type, DType::f64},
-    {"torch", "FloatStorage", PickleGlobal::storage_type, DType::f32},
-    {"torch", "HalfStorage", PickleGlobal::storage_type, DType::f16},
-    {"torch", "BFloat16Storage", PickleGlobal::storage_type, DType::bf16},
-    {"torch", "LongStorage", PickleGlobal::storage_type, DType::i64},
-    {"torch", "IntStorage", PickleGlobal::storage_type, DType::i32},
-    {"torch", "ShortStorage", PickleGlobal::storage_type, DType::i16},
-    {"torch", "CharStorage", PickleGlobal::storage_type, DType::i8},
-    {"torch", "ByteStorage", PickleGlobal::storage_type, DType::u8},
-    {"torch", "BoolStorage", PickleGlobal::storage_type, DType::boolean},
-    {"torch", "UntypedStorage", PickleGlobal::storage_type, DType::u8},
-    {"torch.storage", "UntypedStorage", PickleGlobal::storage_type, DType::u8},
-    {"torch.cuda", "DoubleStorage", PickleGlobal::storage_type, DType::f64},
-    {"torch.cuda", "FloatStorage", PickleGlobal::storage_type, DType::f32},
-    {"torch.cuda", "HalfStorage", PickleGlobal::storage_type, DType::f16},
-    {"torch.cuda", "BFloat16Storage", PickleGlobal::storage_type, DType::bf16},
-    {"torch.cuda", "LongStorage", PickleGlobal::storage_type, DType::i64},
-    {"torch", "float64", PickleGlobal::dtype, DType::f64},
-    {"torch", "float32", PickleGlobal::dtype, DType::f32},
-    {"torch", "float16", PickleGlobal::dtype, DType::f16},
-    {"torch", "bfloat16", PickleGlobal::dtype, DType::bf16},
-    {"torch", "float8_e4m3fn", PickleGlobal::dtype, DType::f8_e4m3},
-    {"torch", "float8_e5m2", PickleGlobal::dtype, DType::f8_e5m2},
-    {"torch", "int64", PickleGlobal::dtype, DType::i64},
-    {"torch", "int32", PickleGlobal::dtype, DType::i32},
-    {"torch", "int16", PickleGlobal::dtype, DType::i16},
-    {"torch", "int8", PickleGlobal::dtype, DType::i8},
-    {"torch", "uint64", PickleGlobal::dtype, DType::u64},
-    {"torch", "uint32", PickleGlobal::dtype, DType::u32},
-    {"torch", "uint16", PickleGlobal::dtype, DType::u16},
-    {"torch", "uint8", PickleGlobal::dtype, DType::u8},
-    {"torch", "bool", PickleGlobal::dtype, DType::boolean},
-    {"torch", "device", PickleGlobal::opaque},
-    {"argparse", "Namespace", PickleGlobal::opaque},
-    {"numpy", "dtype", PickleGlobal::opaque},
-    {"numpy.core.multiarray", "scalar", PickleGlobal::opaque},
-    {"numpy._core.multiarray", "scalar", PickleGlobal::opaque},
-    {"_codecs", "encode", PickleGlobal::opaque},
-};
 
 struct Pickle::Machine {
   Pickle& out;
@@ -326,8 +271,9 @@ struct Pickle::Machine {
     if (text.ends_with('L')) text.remove_suffix(1);
     std::int64_t value = 0;
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (problem == std::errc::invalid_argument || end != text.data() + text.size())
+      throw error("a number that is not one");
     if (problem == std::errc::result_out_of_range) return push_text(PickleKind::big_integer, text);
-    if (problem != std::errc{} || end != text.data() + text.size()) throw error("a number that is not one");
     push_integer(value);
   }
   void push_line_text(std::string_view text, bool quoted) {
@@ -351,58 +297,30 @@ struct Pickle::Machine {
 // One opcode; true at STOP.
 VITALS_INLINE bool Pickle::Machine::step() {
   const auto opcode = number<std::uint8_t>();
+  // clang-format off
   switch (opcode) {
-    case 0x80:
-      take(1);
-      break;  // PROTO
-    case 0x95:
-      take(8);
-      break;  // FRAME
-    case '.':
-      return true;  // STOP
-    case '(':
-      charge(1), marks.push_back(stack.size());
-      break;
+    case 0x80: take(1); break;  // PROTO
+    case 0x95: take(8); break;  // FRAME
+    case '.': return true;  // STOP
+    case '(': charge(1), marks.push_back(stack.size()); break;
     case '0':  // POP, of a mark too
       if (!marks.empty() && stack.size() == marks.back())
         marks.pop_back();
       else
         pop();
       break;
-    case '1':
-      pop_to_mark();
-      break;
-    case '2':
-      push(top());
-      break;
-    case 'N':
-      push(none);
-      break;
-    case 0x88:
-      push(yes);
-      break;
-    case 0x89:
-      push(no);
-      break;
-    case 'J':
-      push_integer(number<std::int32_t>());
-      break;
-    case 'K':
-      push_integer(number<std::uint8_t>());
-      break;
-    case 'M':
-      push_integer(number<std::uint16_t>());
-      break;
+    case '1': pop_to_mark(); break;
+    case '2': push(top()); break;
+    case 'N': push(none); break;
+    case 0x88: push(yes); break;
+    case 0x89: push(no); break;
+    case 'J': push_integer(number<std::int32_t>()); break;
+    case 'K': push_integer(number<std::uint8_t>()); break;
+    case 'M': push_integer(number<std::uint16_t>()); break;
     case 'I':
-    case 'L':
-      push_decimal(line());
-      break;
-    case 0x8a:
-      push_long(take(number<std::uint8_t>()));
-      break;
-    case 0x8b:
-      push_long(take(number<std::uint32_t>()));
-      break;
+    case 'L': push_decimal(line()); break;
+    case 0x8a: push_long(take(number<std::uint8_t>())); break;
+    case 0x8b: push_long(take(number<std::uint32_t>())); break;
     case 'G': {  // big-endian
       std::uint64_t bits = 0;
       for (const char c : take(8)) bits = bits << 8 | static_cast<unsigned char>(c);
@@ -417,56 +335,30 @@ VITALS_INLINE bool Pickle::Machine::step() {
       push_real(value);
       break;
     }
-    case 'V':
-      push_line_text(line(), false);
-      break;
-    case 'S':
-      push_line_text(line(), true);
-      break;
+    case 'V': push_line_text(line(), false); break;
+    case 'S': push_line_text(line(), true); break;
     case 0x8c:
-    case 'U':
-      push_text(PickleKind::text, take(number<std::uint8_t>()));
-      break;
+    case 'U': push_text(PickleKind::text, take(number<std::uint8_t>())); break;
     case 'X':
-    case 'T':
-      push_text(PickleKind::text, take(number<std::uint32_t>()));
-      break;
-    case 0x8d:
-      push_text(PickleKind::text, take(number<std::uint64_t>()));
-      break;
-    case 'C':
-      push_text(PickleKind::bytes, take(number<std::uint8_t>()));
-      break;
-    case 'B':
-      push_text(PickleKind::bytes, take(number<std::uint32_t>()));
-      break;
+    case 'T': push_text(PickleKind::text, take(number<std::uint32_t>())); break;
+    case 0x8d: push_text(PickleKind::text, take(number<std::uint64_t>())); break;
+    case 'C': push_text(PickleKind::bytes, take(number<std::uint8_t>())); break;
+    case 'B': push_text(PickleKind::bytes, take(number<std::uint32_t>())); break;
     case 0x8e:
-    case 0x96:
-      push_text(PickleKind::bytes, take(number<std::uint64_t>()));
-      break;
+    case 0x96: push_text(PickleKind::bytes, take(number<std::uint64_t>())); break;
     case ']':
-    case 0x8f:
-      push_container(PickleKind::list, {});
-      break;  // a set is held as a list
+    case 0x8f: push_container(PickleKind::list, {}); break;  // a set is held as a list
     case 'l':
-    case 0x91:
-      push_container(PickleKind::list, pop_to_mark());
-      break;
+    case 0x91: push_container(PickleKind::list, pop_to_mark()); break;
     case 'a': {
       const std::uint32_t item[] = {pop()};
       extend(PickleKind::list, item, "appends to");
       break;
     }
     case 'e':
-    case 0x90:
-      extend(PickleKind::list, pop_to_mark(), "appends to");
-      break;
-    case ')':
-      push_container(PickleKind::tuple, {});
-      break;
-    case 't':
-      push_container(PickleKind::tuple, pop_to_mark());
-      break;
+    case 0x90: extend(PickleKind::list, pop_to_mark(), "appends to"); break;
+    case ')': push_container(PickleKind::tuple, {}); break;
+    case 't': push_container(PickleKind::tuple, pop_to_mark()); break;
     case 0x85:
     case 0x86:
     case 0x87: {
@@ -475,9 +367,7 @@ VITALS_INLINE bool Pickle::Machine::step() {
       push_container(PickleKind::tuple, std::move(items));
       break;
     }
-    case '}':
-      push_container(PickleKind::dict, {});
-      break;
+    case '}': push_container(PickleKind::dict, {}); break;
     case 'd':
       push_container(PickleKind::dict, pop_to_mark());
       if (out.containers_.back().size() % 2 != 0) throw error("a dictionary key without value");
@@ -488,9 +378,7 @@ VITALS_INLINE bool Pickle::Machine::step() {
       extend(PickleKind::dict, item, "sets an item of");
       break;
     }
-    case 'u':
-      extend(PickleKind::dict, pop_to_mark(), "sets items of");
-      break;
+    case 'u': extend(PickleKind::dict, pop_to_mark(), "sets items of"); break;
     case 'c': {
       const auto module = line(), name = line();
       push_global(module, name);
@@ -522,30 +410,14 @@ VITALS_INLINE bool Pickle::Machine::step() {
       if (kind != PickleKind::dict && kind != PickleKind::opaque) throw error("sets attributes of a plain value");
       break;
     }
-    case 'Q':
-      push_storage(pop());
-      break;
-    case 'p':
-      put(decimal_index());
-      break;
-    case 'q':
-      put(number<std::uint8_t>());
-      break;
-    case 'r':
-      put(number<std::uint32_t>());
-      break;
-    case 0x94:
-      put(memo.size());
-      break;
-    case 'g':
-      get(decimal_index());
-      break;
-    case 'h':
-      get(number<std::uint8_t>());
-      break;
-    case 'j':
-      get(number<std::uint32_t>());
-      break;
+    case 'Q': push_storage(pop()); break;
+    case 'p': put(decimal_index()); break;
+    case 'q': put(number<std::uint8_t>()); break;
+    case 'r': put(number<std::uint32_t>()); break;
+    case 0x94: put(memo.size()); break;
+    case 'g': get(decimal_index()); break;
+    case 'h': get(number<std::uint8_t>()); break;
+    case 'j': get(number<std::uint32_t>()); break;
     default: {
       static constexpr char digits[] = "0123456789abcdef";
       throw error(
@@ -553,6 +425,7 @@ VITALS_INLINE bool Pickle::Machine::step() {
           "the file is damaged, or holds more than weights");
     }
   }
+  // clang-format on
   return false;
 }
 

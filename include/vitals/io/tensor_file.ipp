@@ -72,41 +72,29 @@ inline float float8_e4m3(std::uint8_t bits) {
 }
 
 inline double stored_number(DType type, const std::byte* p) {
+  // clang-format off
   switch (type) {
-    case DType::f64:
-      return load<double>(p);
-    case DType::f32:
-      return static_cast<double>(load<float>(p));
-    case DType::f16:
-      return static_cast<double>(static_cast<float>(load<float16>(p)));
-    case DType::bf16:
-      return static_cast<double>(static_cast<float>(load<bfloat16>(p)));
-    case DType::f8_e4m3:
-      return static_cast<double>(float8_e4m3(load<std::uint8_t>(p)));
+    case DType::f64: return load<double>(p);
+    case DType::f32: return static_cast<double>(load<float>(p));
+    case DType::f16: return static_cast<double>(static_cast<float>(load<float16>(p)));
+    case DType::bf16: return static_cast<double>(static_cast<float>(load<bfloat16>(p)));
+    case DType::f8_e4m3: return static_cast<double>(float8_e4m3(load<std::uint8_t>(p)));
     case DType::f8_e5m2: {  // the upper byte of a float16
       float16 half;
       half.bits = static_cast<std::uint16_t>(load<std::uint8_t>(p) << 8);
       return static_cast<double>(static_cast<float>(half));
     }
-    case DType::i64:
-      return static_cast<double>(load<std::int64_t>(p));
-    case DType::i32:
-      return static_cast<double>(load<std::int32_t>(p));
-    case DType::i16:
-      return static_cast<double>(load<std::int16_t>(p));
-    case DType::i8:
-      return static_cast<double>(load<std::int8_t>(p));
-    case DType::u64:
-      return static_cast<double>(load<std::uint64_t>(p));
-    case DType::u32:
-      return static_cast<double>(load<std::uint32_t>(p));
-    case DType::u16:
-      return static_cast<double>(load<std::uint16_t>(p));
-    case DType::u8:
-      return static_cast<double>(load<std::uint8_t>(p));
-    case DType::boolean:
-      return load<std::uint8_t>(p) ? 1.0 : 0.0;
+    case DType::i64: return static_cast<double>(load<std::int64_t>(p));
+    case DType::i32: return static_cast<double>(load<std::int32_t>(p));
+    case DType::i16: return static_cast<double>(load<std::int16_t>(p));
+    case DType::i8: return static_cast<double>(load<std::int8_t>(p));
+    case DType::u64: return static_cast<double>(load<std::uint64_t>(p));
+    case DType::u32: return static_cast<double>(load<std::uint32_t>(p));
+    case DType::u16: return static_cast<double>(load<std::uint16_t>(p));
+    case DType::u8: return static_cast<double>(load<std::uint8_t>(p));
+    case DType::boolean: return load<std::uint8_t>(p) ? 1.0 : 0.0;
   }
+  // clang-format on
   return 0.0;
 }
 
@@ -116,22 +104,20 @@ void read_row(DType type, const std::byte* p, std::size_t step, std::size_t n, O
   const auto each = [&](auto convert) {
     for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<Out>(convert(p + i * step));
   };
+  // clang-format off
   switch (type) {
-    case DType::f64:
-      return each([](const std::byte* q) { return load<double>(q); });
+    case DType::f64: return each([](const std::byte* q) { return load<double>(q); });
     case DType::f32:
       if (std::is_same_v<Out, float> && step == sizeof(float))
         std::memcpy(out, p, n * sizeof(float));
       else
         each([](const std::byte* q) { return load<float>(q); });
       return;
-    case DType::f16:
-      return each([](const std::byte* q) { return static_cast<float>(load<float16>(q)); });
-    case DType::bf16:
-      return each([](const std::byte* q) { return static_cast<float>(load<bfloat16>(q)); });
-    default:
-      return each([type](const std::byte* q) { return stored_number(type, q); });
+    case DType::f16: return each([](const std::byte* q) { return static_cast<float>(load<float16>(q)); });
+    case DType::bf16: return each([](const std::byte* q) { return static_cast<float>(load<bfloat16>(q)); });
+    default: return each([type](const std::byte* q) { return stored_number(type, q); });
   }
+  // clang-format on
 }
 
 template <class Out>

@@ -17,7 +17,7 @@ namespace vitals::inline v0::io::detail {
 
 // Bounds on what nested and shared containers may unfold to, far above any checkpoint.
 inline constexpr std::size_t torch_depth_limit = 64, torch_axes_limit = 32, torch_tensor_limit = std::size_t{1} << 18;
-inline constexpr std::size_t torch_visit_limit = std::size_t{1} << 23, torch_name_limit = std::size_t{1} << 26;
+inline constexpr std::size_t torch_visit_limit = std::size_t{1} << 22, torch_name_limit = std::size_t{1} << 26;
 
 // Walks the nested dictionaries (without recursion) and makes an entry of each tensor.
 class TorchFlattener {
@@ -37,7 +37,9 @@ class TorchFlattener {
       }
       if (!name_.empty()) name_ += '.';
       if (level.dict) {
-        name_ += key_text(pickle_[level.items[level.next]]);
+        const auto key = key_text(pickle_[level.items[level.next]]);
+        visits_ += key.size() / 64;  // a long key costs more than a short one
+        name_ += key;
         level.next += 2;
         visit(level.items[level.next - 1]);
       } else {
