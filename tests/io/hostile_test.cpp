@@ -1,8 +1,8 @@
 // Damaged and hostile files: every truncation, thousands of mutations, and pickles built to exhaust memory or time.
 // The bytes lie in buffers of their exact size, so that a sanitizer sees every read beyond the end.
 #include <algorithm>
-#include <chrono>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
@@ -165,10 +165,15 @@ void refused(const std::string& pickle, const std::string& word) {
   const auto archive = test::torch_zip(pickle, {{"0", test::floats({1}), 1}});
   const auto bytes = std::as_bytes(std::span(archive));
   INFO(word << " " << pickle.substr(0, 20));
-  const auto start = std::chrono::steady_clock::now();
-  CHECK_THROWS_AS(vt::io::detail::parse_torch(bytes, "f.pth"), vt::FormatError);
-  CHECK_THROWS_WITH(vt::io::detail::parse_torch(bytes, "f.pth"), Contains(word));
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
+  const auto start = std::clock();  // processor time: the machine may be busy
+  std::string message = "no error";
+  try {
+    vt::io::detail::parse_torch(bytes, "f.pth");
+  } catch (const vt::FormatError& e) {
+    message = e.what();
+  }
+  CHECK_THAT(message, Contains(word) && Contains("f.pth"));
+  CHECK((std::clock() - start) / CLOCKS_PER_SEC < 20);
 }
 std::string repeated(std::string_view piece, std::size_t n) {
   std::string text;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <vitals/core/config.hpp>
+#include <vitals/io/pickle_names.hpp>
 #include <vitals/io/tensor_entry.hpp>
 
 namespace vitals::inline v0::io::detail {
@@ -33,18 +34,6 @@ enum class PickleKind : std::uint8_t {
   tensor,
   opaque,
   mark
-};
-
-/// What a name of the list stands for.
-enum class PickleGlobal : std::uint8_t {
-  ordered_dict,
-  size,
-  rebuild_tensor,
-  rebuild_tensor_v3,
-  rebuild_parameter,
-  storage_type,
-  dtype,
-  opaque
 };
 
 /// A storage that the pickle refers to: `key` names the record that holds its numbers.

@@ -8,7 +8,6 @@
 #include <vitals/core/error.hpp>
 #include <vitals/io/bytes.hpp>
 #include <vitals/io/pickle.hpp>
-#include <vitals/io/pickle_names.hpp>
 
 namespace vitals::inline v0::io::detail {
 

@@ -1,11 +1,24 @@
-// The list of names that a pickle may ask for; whatever is not here is refused. Used by pickle.ipp alone.
+// The list of names that a pickle may ask for; whatever is not here is refused.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
-#include <vitals/io/pickle.hpp>
+#include <vitals/io/tensor_entry.hpp>
 
 namespace vitals::inline v0::io::detail {
+
+/// What a name of the list stands for.
+enum class PickleGlobal : std::uint8_t {
+  ordered_dict,
+  size,
+  rebuild_tensor,
+  rebuild_tensor_v3,
+  rebuild_parameter,
+  storage_type,
+  dtype,
+  opaque
+};
 
 struct PickleName {
   std::string_view module, name;
