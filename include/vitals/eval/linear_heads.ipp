@@ -2,22 +2,17 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <utility>
 
 #include <vitals/core/error.hpp>
 #include <vitals/core/rng.hpp>
 #include <vitals/eval/linear_heads.hpp>
+#include <vitals/eval/logistic.hpp>
 
 namespace vitals::inline v0::eval {
 
 namespace detail {
-
-inline std::string shortest(double value) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, value).ptr};
-}
 
 // Random streams of the probe, kept apart from each other.
 inline constexpr std::uint64_t stream_of_init = 1, stream_of_epochs = 1 << 16;
@@ -53,9 +48,6 @@ void weighted_rows(const S* x, std::size_t stride, const S* g, std::size_t g_str
   }
   std::copy_n(sum, Columns, gradient);
 }
-
-inline double softplus(double z) { return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z))); }
-inline double sigmoid(double z) { return z >= 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z)); }
 
 }  // namespace detail
 
