@@ -22,11 +22,20 @@ struct Image {
   std::size_t channels() const;
 };
 
-/// Reads a PNG or JPEG file, found out from its content; EXIF turns are not applied.
-/// Throws IoError (cannot be read) or FormatError (not such a picture, truncated, absurdly large), naming the file.
+/// Pictures with more pixels are refused before anything is allocated for them.
+inline constexpr std::size_t max_image_pixels = std::size_t{1} << 28;
+
+/// Reads a PNG or JPEG file, found out from its content; EXIF turns are not applied. Of 16-bit PNGs all bits are kept;
+/// grey of 1, 2 or 4 bits is scaled to 0..255, transparency given by a colour becomes an alpha channel. A JPEG in CMYK
+/// becomes RGB.
+/// Throws IoError (cannot be read) or FormatError (not such a picture, truncated, damaged, more than max_image_pixels,
+/// more pixels than its bytes can hold, a kind that is not supported such as 12-bit or lossless JPEG), naming the file.
+/// A PNG is checked by the checksums of its chunks. A JPEG has none: of damage inside its picture data only what
+/// contradicts the format is seen, but a file that ends early is always an error.
 Image read_image(const std::filesystem::path& file);
 
-/// Writes 8-bit pixels (H, W, C), C 1 to 4, as PNG, atomically. Throws IoError, ShapeError.
+/// Writes 8-bit pixels (H, W, C), C 1 to 4, as PNG, atomically. Throws IoError, ShapeError (empty, C out of range, more
+/// than 2^30 bytes).
 void write_png(const std::filesystem::path& file, TensorView<const std::uint8_t, dyn, dyn, dyn> pixels);
 
 }  // namespace vitals::inline v0::io
