@@ -67,6 +67,8 @@ TEST_CASE("per class, several labels: an image serves all its classes, images wi
     CHECK(std::count_if(items.begin(), items.end(), [](auto i) { return i >= 6; }) == 2);
     CHECK(std::count(items.begin(), items.end(), 4u) == 1);  // class c has two images only
   }
+  const auto few = dataset_of({{0}, {0}, {0}, {1}, {1}, {1}, {}}, 2);
+  CHECK(vt::eval::few_shot_per_class(few, 3, 0) == Indices{0, 1, 2, 3, 4, 5, 6});  // one without label is all there is
 }
 
 TEST_CASE("the study's rule takes a systematic sample in all") {

@@ -97,6 +97,8 @@ TEST_CASE("MLkNN refuses what makes no sense") {
   CHECK_THROWS_AS(vt::eval::mlknn(features, {.k = 0}), vt::ArgumentError);
   CHECK_THROWS_AS(vt::eval::mlknn(features, {.k = {}}), vt::ArgumentError);
   CHECK_THROWS_AS(vt::eval::mlknn(features, {.k = 1, .train = std::vector<std::size_t>{40}}), vt::ArgumentError);
+  CHECK_THROWS_WITH(vt::eval::mlknn(features, {.k = 1, .train = std::vector<std::size_t>{1, 4}}),
+                    Catch::Contains("image4") && Catch::Contains("split test"));
   features.cls(13, 1, 2) = std::numeric_limits<float>::quiet_NaN();
   CHECK_THROWS_WITH(vt::eval::mlknn(features, {.k = 3}), Catch::Contains("image13"));
   features = random_features(40);

@@ -13,7 +13,8 @@ namespace vitals::inline v0::eval {
 
 /// `shots` items of each class of the split train, drawn at random by `seed`; ascending item numbers.
 /// Several labels an image: classes are served in order; images taken for an earlier class count for a later one, which
-/// then draws only what it lacks, so a class may get more than `shots`; images without any label are one more class.
+/// then draws only what it lacks, so a class may get more than `shots`; images without any label are one more class, of
+/// which at most `shots` are drawn.
 /// Throws ArgumentError (shots is 0, or above what a class has: names the class and how many it has).
 std::vector<std::size_t> few_shot_per_class(const data::Dataset& dataset, std::size_t shots, std::uint64_t seed);
 

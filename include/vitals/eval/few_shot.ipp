@@ -56,15 +56,13 @@ VITALS_INLINE std::vector<std::size_t> few_shot_per_class(const data::Dataset& d
       has.push_back(i);
       if (!taken[i]) free.push_back(i);
     }
-    if (c == classes && has.empty()) break;
-    if (has.size() < shots)
-      throw ArgumentError("[few-shot] " + std::to_string(shots) + " training images of " +
-                              (c < classes ? "class " + dataset.classes[c] : "no class") + ", which has " +
-                              std::to_string(has.size()),
+    if (c < classes && has.size() < shots)
+      throw ArgumentError("[few-shot] " + std::to_string(shots) + " training images of class " + dataset.classes[c] +
+                              ", which has " + std::to_string(has.size()),
                           dataset.source.string(), "ask for fewer");
     const std::size_t held = has.size() - free.size();
     const auto order = Rng(seed, c).permutation(free.size());
-    for (std::size_t j = 0; j + held < shots; ++j) taken[free[order[j]]] = 1;
+    for (std::size_t j = 0; j + held < shots && j < order.size(); ++j) taken[free[order[j]]] = 1;
   }
   std::vector<std::size_t> items;
   for (auto i : train)

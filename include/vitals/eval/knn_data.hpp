@@ -60,7 +60,7 @@ inline KnnData knn_data(const FeatureSet& features, const KnnOptions& options, c
   KnnData data;
   data.largest = options.k.largest(what);
   data.train = options.train ? *options.train : items_of(features.dataset, {data::Split::train, data::Split::val});
-  check_items(features.dataset, data.train, what);
+  check_training_items(features.dataset, data.train, what);
   data.test = items_of(features.dataset, {data::Split::test});
   const auto text = std::string("[") + what + "] ";
   if (data.train.empty())

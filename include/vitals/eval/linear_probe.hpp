@@ -69,8 +69,8 @@ struct LinearProbe {
 
 /// Runs A and B. A grid of one head needs no val and skips A.
 /// Throws ArgumentError (an empty grid, blocks above those stored, epochs or batch 0, a rate that is not a positive
-/// number), DataError (no training or test image, no val image to pick on, no class has an AUROC on val, heads that
-/// diverged, a feature that is not finite or an image without its one label: names the image).
+/// number, a test item to train on), DataError (no training or test image, no val image to pick on, no class has an
+/// AUROC on val, heads that diverged, a feature that is not finite or an image without its one label: names the image).
 LinearProbe linear_probe(const FeatureSet& features, const LinearProbeOptions& options = {});
 
 /// Class scores (m, K) from logits (m, outputs): one logit becomes (1 - p, p), p = sigmoid(logit); several become

@@ -86,7 +86,7 @@ class Probe {
       throw ShapeError("[linear probe] features " + to_string(features_.cls.shape()) + " and " +
                        to_string(features_.avgpool.shape()) + " of " + std::to_string(n) + " items");
     train_ = options_.train ? *options_.train : items_of(dataset, {data::Split::train});
-    check_items(dataset, train_, "linear probe");
+    check_training_items(dataset, train_, "linear probe");
     val_ = items_of(dataset, {data::Split::val});
     test_ = items_of(dataset, {data::Split::test});
     for (auto [items, split] : {std::pair{&train_, "train"}, {&test_, "test"}})

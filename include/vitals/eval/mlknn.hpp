@@ -38,8 +38,8 @@ Tensor<double, dyn, dyn> mlknn_scores(const Neighbours& of_train, TensorView<con
 
 /// MLkNN on the CLS token of the last block: trained on train + val, scores of the split test, for each k. One label an
 /// image is seen as K labels of which one is set. Names: "mlknn k=10".
-/// Throws ArgumentError (a k of 0 or above the training set), DataError (no training or no test image, a feature that
-/// is not finite: names the image).
+/// Throws ArgumentError (a k of 0 or above the training set, a test item to train on), DataError (no training or no test
+/// image, a feature that is not finite: names the image).
 std::vector<Prediction> mlknn(const FeatureSet& features, const KnnOptions& options = {});
 
 }  // namespace vitals::inline v0::eval

@@ -62,12 +62,16 @@ inline Tensor<std::uint8_t, dyn, dyn> label_matrix(const data::Dataset& dataset,
   return y;
 }
 
-/// `items` of a data set must be numbers of its items. Throws ArgumentError.
-inline void check_items(const data::Dataset& dataset, const std::vector<std::size_t>& items, const char* what) {
-  for (auto i : items)
+/// Items to train on: numbers of items of the data set, none of the split test. Throws ArgumentError.
+inline void check_training_items(const data::Dataset& dataset, const std::vector<std::size_t>& items,
+                                 const char* what) {
+  for (auto i : items) {
+    const auto text = std::string("[") + what + "] training item " + std::to_string(i);
     if (i >= dataset.items.size())
-      throw ArgumentError(std::string("[") + what + "] item " + std::to_string(i) + " of a data set of " +
-                          std::to_string(dataset.items.size()));
+      throw ArgumentError(text + " of a data set of " + std::to_string(dataset.items.size()));
+    if (dataset.items[i].split == data::Split::test)
+      throw ArgumentError(text + " is of the split test", dataset.items[i].path, "what is tested cannot be trained on");
+  }
 }
 
 }  // namespace detail
