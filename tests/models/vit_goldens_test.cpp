@@ -73,7 +73,7 @@ TEST_CASE("tiny models equal the reference: MLP, registers, SwiGLU, heads of 24"
 TEST_CASE("every instruction set of this machine passes the goldens") {
   NEEDS_SHARED("goldens/models");
   namespace cpu = vt::backend::cpu;
-  for (auto isa : {cpu::Isa::portable, cpu::Isa::avx2, cpu::Isa::avx512}) {
+  for (auto isa : cpu::all_isas) {
     if (!cpu::supported(isa)) continue;
     INFO(cpu::name(isa));
     cpu::ScopedIsa scoped(isa);

@@ -90,6 +90,25 @@ TEST_CASE("the real ViT-S/14 equals the reference at 224, 518 and 280 x 420") {
   }
 }
 
+TEST_CASE("in bfloat16 the real ViT-S/14 keeps the direction of its features and the bits for any thread count") {
+  NEEDS_SHARED("weights/dinov2_vits14/dinov2_vits14_pretrain.pth");
+  const auto expected = vt::io::TensorFile::open(test::data("vit.safetensors"));
+  using Model = vt::ViT<vt::dinov2::vits14, vt::Cpu<vt::bfloat16>>;
+  const Model model = vt::load<Model>(test::shared("weights/dinov2_vits14/dinov2_vits14_pretrain.pth"));
+  vt::ThreadPool one(1), three(3);
+  const auto got = model.features(pixels(1, 224, 224), {.executor = &one}).cls;
+  const auto again = model.features(pixels(1, 224, 224), {.executor = &three}).cls;
+  CHECK(std::equal(got.begin(), got.end(), again.begin()));
+  const auto want = test::tensor<2>(expected, "vits14/224x224");
+  double dot = 0, a = 0, b = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    dot += double(got.data()[i]) * want.data()[i];
+    a += double(got.data()[i]) * got.data()[i];
+    b += double(want.data()[i]) * want.data()[i];
+  }
+  CHECK(dot / std::sqrt(a * b) > 0.9995);
+}
+
 TEST_CASE("typed outputs and the erased interface are the same numbers") {
   const auto model = hashed<vt::ViT<registers, vt::Cpu<float>>>();
   const vt::Backbone& backbone = model;

@@ -89,25 +89,27 @@ std::unique_ptr<Backbone> random(std::string_view name, std::uint64_t seed, cons
   });
 }
 
-#if !VITALS_HEADER_ONLY
-extern template std::unique_ptr<Backbone> load<Cpu<float>>(std::string_view, const std::filesystem::path&,
-                                                           const LoadOptions&);
-extern template std::unique_ptr<Backbone> random<Cpu<float>>(std::string_view, std::uint64_t, const LoadOptions&);
-#endif
-
 }  // namespace vitals::inline v0::dinov2
+
+// The presets are instantiated once, in vitals::compiled; KIND is `extern` there for users and empty in dinov2.ipp.
+#define VITALS_DINOV2_INSTANCES(KIND, BACKEND)                                                                  \
+  KIND template class ViT<dinov2::vits14, BACKEND>;                                                             \
+  KIND template class ViT<dinov2::vitb14, BACKEND>;                                                             \
+  KIND template class ViT<dinov2::vitl14, BACKEND>;                                                             \
+  KIND template class ViT<dinov2::vitg14, BACKEND>;                                                             \
+  KIND template class ViT<dinov2::vits14_reg, BACKEND>;                                                         \
+  KIND template class ViT<dinov2::vitb14_reg, BACKEND>;                                                         \
+  KIND template class ViT<dinov2::vitl14_reg, BACKEND>;                                                         \
+  KIND template class ViT<dinov2::vitg14_reg, BACKEND>;                                                         \
+  KIND template std::unique_ptr<Backbone> dinov2::load<BACKEND>(std::string_view, const std::filesystem::path&, \
+                                                                const LoadOptions&);                            \
+  KIND template std::unique_ptr<Backbone> dinov2::random<BACKEND>(std::string_view, std::uint64_t, const LoadOptions&);
 
 #if VITALS_HEADER_ONLY
 #include <vitals/models/dinov2.ipp>
 #else
 namespace vitals::inline v0 {
-extern template class ViT<dinov2::vits14, Cpu<float>>;
-extern template class ViT<dinov2::vitb14, Cpu<float>>;
-extern template class ViT<dinov2::vitl14, Cpu<float>>;
-extern template class ViT<dinov2::vitg14, Cpu<float>>;
-extern template class ViT<dinov2::vits14_reg, Cpu<float>>;
-extern template class ViT<dinov2::vitb14_reg, Cpu<float>>;
-extern template class ViT<dinov2::vitl14_reg, Cpu<float>>;
-extern template class ViT<dinov2::vitg14_reg, Cpu<float>>;
+VITALS_DINOV2_INSTANCES(extern, Cpu<float>)
+VITALS_DINOV2_INSTANCES(extern, Cpu<bfloat16>)
 }  // namespace vitals::inline v0
 #endif

@@ -28,22 +28,11 @@ VITALS_INLINE const Preset& preset_by_name(std::string_view name) {
   throw ArgumentError("unknown model '" + std::string(name) + "'", "", "use one of " + known);
 }
 
-#if !VITALS_HEADER_ONLY
-template std::unique_ptr<Backbone> load<Cpu<float>>(std::string_view, const std::filesystem::path&, const LoadOptions&);
-template std::unique_ptr<Backbone> random<Cpu<float>>(std::string_view, std::uint64_t, const LoadOptions&);
-#endif
-
 }  // namespace vitals::inline v0::dinov2
 
 #if !VITALS_HEADER_ONLY
 namespace vitals::inline v0 {
-template class ViT<dinov2::vits14, Cpu<float>>;
-template class ViT<dinov2::vitb14, Cpu<float>>;
-template class ViT<dinov2::vitl14, Cpu<float>>;
-template class ViT<dinov2::vitg14, Cpu<float>>;
-template class ViT<dinov2::vits14_reg, Cpu<float>>;
-template class ViT<dinov2::vitb14_reg, Cpu<float>>;
-template class ViT<dinov2::vitl14_reg, Cpu<float>>;
-template class ViT<dinov2::vitg14_reg, Cpu<float>>;
+VITALS_DINOV2_INSTANCES(, Cpu<float>)
+VITALS_DINOV2_INSTANCES(, Cpu<bfloat16>)
 }  // namespace vitals::inline v0
 #endif

@@ -4,16 +4,18 @@
 
 #include <cstddef>
 
+#include <vitals/backend/cpu/kernels.hpp>
 #include <vitals/core/config.hpp>
 #include <vitals/core/parallel.hpp>
 
 namespace vitals::inline v0::backend::cpu {
 
 /// qkv (B, N, 3, H, d) as a fused projection gives it, out (B, N, H, d). probabilities, where not null, receives
-/// (B, H, N, N): the softmax itself, for those who want to look at it.
+/// (B, H, N, N): the softmax itself, for those who want to look at it. T: float, double, or bfloat16 (products of rounded
+/// numbers; sums and softmax in float32).
 template <class T>
-void attention(Executor& executor, const T* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
-               std::size_t head_dim, T* out, T* probabilities = nullptr);
+void attention(Executor& executor, const Wide<T>* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
+               std::size_t head_dim, Wide<T>* out, Wide<T>* probabilities = nullptr);
 
 }  // namespace vitals::inline v0::backend::cpu
 

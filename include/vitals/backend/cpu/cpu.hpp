@@ -1,4 +1,5 @@
-// Cpu<T>: the CPU backend. float uses the vectorised kernels chosen at run time; double is for checking gradients.
+// Cpu<T>: the CPU backend. float and bfloat16 use the vectorised kernels chosen at run time; double is for checking
+// gradients. With bfloat16, weights are held and products are made in bfloat16; sums and activations are float32.
 #pragma once
 
 #include <algorithm>
@@ -16,20 +17,21 @@ namespace vitals::inline v0 {
 /// The policy; see backend/concept.hpp for what each operation means.
 template <class T>
 struct Cpu {
-  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "Cpu<T>: T is float or double");
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, bfloat16>,
+                "Cpu<T>: T is float, bfloat16 or double");
 
   static constexpr bool on_host = true;  ///< its memory is the host's: float pixels are read where they are
 
-  using Scalar = T;
-  using Buffer = backend::cpu::Buffer<T>;
+  using Scalar = backend::cpu::Wide<T>;
+  using Buffer = backend::cpu::Buffer<Scalar>;
   using Weight = backend::cpu::PackedMatrix<T>;
 
-  static void upload(const float* host, std::size_t n, T* to) { std::copy_n(host, n, to); }
-  static void download(const T* from, std::size_t n, float* host) {
-    std::transform(from, from + n, host, [](T x) { return static_cast<float>(x); });
+  static void upload(const float* host, std::size_t n, Scalar* to) { std::copy_n(host, n, to); }
+  static void download(const Scalar* from, std::size_t n, float* host) {
+    std::transform(from, from + n, host, [](Scalar x) { return static_cast<float>(x); });
   }
   static Weight pack(Executor& executor, const float* host, std::size_t out, std::size_t in) {
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<Scalar, float>)
       return Weight(executor, host, in, out, in);
     else {
       Buffer wide(out * in);
@@ -38,7 +40,7 @@ struct Cpu {
     }
   }
   static void unpack(const Weight& w, float* host) {
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<Scalar, float>)
       w.unpack(host);
     else {
       Buffer wide(w.rows() * w.cols());
@@ -47,45 +49,45 @@ struct Cpu {
     }
   }
 
-  static void linear(Executor& e, const T* x, std::size_t m, const Weight& w, const T* bias, T* y) {
+  static void linear(Executor& e, const Scalar* x, std::size_t m, const Weight& w, const Scalar* bias, Scalar* y) {
     backend::cpu::product<T>(e, x, w.cols(), m, w, y, w.rows(), {backend::cpu::Store::plain, bias, nullptr});
   }
-  static void linear_gelu(Executor& e, const T* x, std::size_t m, const Weight& w, const T* bias, T* y) {
+  static void linear_gelu(Executor& e, const Scalar* x, std::size_t m, const Weight& w, const Scalar* bias, Scalar* y) {
     backend::cpu::product<T>(e, x, w.cols(), m, w, y, w.rows(), {backend::cpu::Store::gelu, bias, nullptr});
   }
-  static void linear_scale_add(Executor& e, const T* x, std::size_t m, const Weight& w, const T* bias, const T* gamma,
-                               T* y) {
+  static void linear_scale_add(Executor& e, const Scalar* x, std::size_t m, const Weight& w, const Scalar* bias,
+                               const Scalar* gamma, Scalar* y) {
     backend::cpu::product<T>(e, x, w.cols(), m, w, y, w.rows(), {backend::cpu::Store::scale_add, bias, gamma});
   }
-  static void layer_norm(Executor& e, const T* x, T* y, std::size_t rows, std::size_t d, const T* gamma, const T* beta,
-                         T eps) {
+  static void layer_norm(Executor& e, const Scalar* x, Scalar* y, std::size_t rows, std::size_t d, const Scalar* gamma,
+                         const Scalar* beta, Scalar eps) {
     backend::cpu::layer_norm(e, x, y, rows, d, gamma, beta, eps);
   }
-  static void attention(Executor& e, const T* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
-                        std::size_t head_dim, T* out, T* probabilities) {
-    backend::cpu::attention(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
+  static void attention(Executor& e, const Scalar* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
+                        std::size_t head_dim, Scalar* out, Scalar* probabilities) {
+    backend::cpu::attention<T>(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
   }
-  static void silu_gate(Executor& e, const T* x, T* y, std::size_t rows, std::size_t hidden) {
+  static void silu_gate(Executor& e, const Scalar* x, Scalar* y, std::size_t rows, std::size_t hidden) {
     backend::cpu::silu_gate(e, x, y, rows, hidden);
   }
-  static void patches(Executor& e, const T* pixels, std::size_t batch, std::size_t height, std::size_t width,
-                      std::size_t patch, T* rows) {
+  static void patches(Executor& e, const Scalar* pixels, std::size_t batch, std::size_t height, std::size_t width,
+                      std::size_t patch, Scalar* rows) {
     backend::cpu::patches(e, pixels, batch, height, width, patch, rows);
   }
-  static void assemble_tokens(Executor& e, const T* cls, const T* registers, const T* patches, const T* positions,
-                              std::size_t batch, std::size_t n_registers, std::size_t n_patches, std::size_t d,
-                              T* tokens) {
+  static void assemble_tokens(Executor& e, const Scalar* cls, const Scalar* registers, const Scalar* patches,
+                              const Scalar* positions, std::size_t batch, std::size_t n_registers,
+                              std::size_t n_patches, std::size_t d, Scalar* tokens) {
     e.run(batch, [&](std::size_t b) {
-      T* to = tokens + b * (1 + n_registers + n_patches) * d;
-      std::transform(cls, cls + d, positions, to, [](T a, T p) { return a + p; });
+      Scalar* to = tokens + b * (1 + n_registers + n_patches) * d;
+      std::transform(cls, cls + d, positions, to, [](Scalar a, Scalar p) { return a + p; });
       std::copy_n(registers, n_registers * d, to + d);  // registers have no position
-      const T* from = patches + b * n_patches * d;
+      const Scalar* from = patches + b * n_patches * d;
       std::transform(from, from + n_patches * d, positions + d, to + (1 + n_registers) * d,
-                     [](T a, T p) { return a + p; });
+                     [](Scalar a, Scalar p) { return a + p; });
     });
   }
 };
 
-static_assert(backend::Backend<Cpu<float>> && backend::Backend<Cpu<double>>);
+static_assert(backend::Backend<Cpu<float>> && backend::Backend<Cpu<double>> && backend::Backend<Cpu<bfloat16>>);
 
 }  // namespace vitals::inline v0

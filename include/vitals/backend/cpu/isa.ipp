@@ -12,6 +12,8 @@ namespace vitals::inline v0::backend::cpu {
 
 VITALS_INLINE const char* name(Isa isa) {
   switch (isa) {
+    case Isa::avx512bf16:
+      return "avx512bf16";
     case Isa::avx512:
       return "avx512";
     case Isa::avx2:
@@ -23,14 +25,15 @@ VITALS_INLINE const char* name(Isa isa) {
 }
 
 VITALS_INLINE Isa isa_by_name(std::string_view text) {
-  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+  for (Isa isa : all_isas)
     if (text == name(isa)) return isa;
   throw ArgumentError("unknown instruction set '" + std::string(text) + "'", "VITALS_CPU",
-                      "use avx512, avx2 or portable");
+                      "use avx512bf16, avx512, avx2 or portable");
 }
 
 VITALS_INLINE bool supported(Isa isa) {
 #if VITALS_X86
+  if (isa == Isa::avx512bf16) return supported(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
   if (isa == Isa::avx512)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
@@ -57,7 +60,10 @@ inline Isa checked_isa(Isa isa) {
 inline Isa isa_of_environment() {
   const char* wish = std::getenv("VITALS_CPU");
   if (wish && *wish) return checked_isa(isa_by_name(wish));
-  return supported(Isa::avx512) ? Isa::avx512 : supported(Isa::avx2) ? Isa::avx2 : Isa::portable;
+  Isa best = Isa::portable;
+  for (Isa isa : all_isas)
+    if (supported(isa)) best = isa;
+  return best;
 }
 
 }  // namespace detail

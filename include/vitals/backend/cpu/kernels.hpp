@@ -1,18 +1,48 @@
-// The innermost loops of the CPU backend as a table of functions, one table for each instruction set. Everything above
-// (packing, threads, attention) is written once against this table.
+// The innermost loops of the CPU backend as tables of functions, one for each instruction set. Everything above (packing,
+// threads, attention) is written once against these tables.
 //
 // Products work on packed operands: the left side X (M, K) in tiles of `mr` rows, stored [K][mr]; the right side
-// W (N, K) in panels of `nr` columns of Y = X W^T, stored [K][nr]; both padded with zeros. A tile of Y is mr x nr
-// accumulators held in registers while K runs once from 0 to its end, so a number of Y depends on its row of X and its
-// row of W alone: the same bits for any split of the work.
+// W (N, K) in panels of `nr` columns of Y = X W^T, stored [K][nr]; both padded with zeros. With bfloat16 two neighbours
+// along K share a 32-bit lane, [K/2][mr] pairs, and sums are float32. A tile of Y is mr x nr accumulators held in registers
+// while K runs once from 0 to its end, so a number of Y depends on its row of X and its row of W alone: the same bits
+// for any split of the work.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include <vitals/backend/cpu/isa.hpp>
 #include <vitals/core/config.hpp>
+#include <vitals/core/half.hpp>
 
 namespace vitals::inline v0::backend::cpu {
+
+/// How a product holds numbers of type T: `Wide` is what goes in and comes out, a `Lane` holds `per_lane` packed numbers.
+template <class T>
+struct Packing {
+  using Wide = T;
+  using Lane = T;
+  static constexpr std::size_t per_lane = 1;
+};
+template <>
+struct Packing<bfloat16> {
+  using Wide = float;
+  using Lane = std::uint32_t;  // the lower half holds the even index
+  static constexpr std::size_t per_lane = 2;
+};
+template <class T>
+using Wide = typename Packing<T>::Wide;
+template <class T>
+using Lane = typename Packing<T>::Lane;
+
+namespace detail {
+
+/// Two neighbours along K as bfloat16 in a lane; beyond the end (`left` numbers remain) stands a zero.
+inline std::uint32_t pair_of(const float* x, std::size_t left) {
+  return bfloat16(x[0]).bits | (left > 1 ? static_cast<std::uint32_t>(bfloat16(x[1]).bits) << 16 : 0u);
+}
+
+}  // namespace detail
 
 /// What happens to a product when it is stored. acc = X W^T.
 enum class Store {
@@ -29,15 +59,23 @@ struct Epilogue {
   const T* gamma = nullptr;  // (N)
 };
 
-/// float32 kernels of one instruction set.
-struct Kernels {
+/// Products of one instruction set, T float or bfloat16.
+template <class T>
+struct ProductKernels {
   std::size_t mr, nr;
-  /// Copies rows x k numbers (row stride ld) to [k][width], padding with zeros where rows < width: a tile (width = mr)
-  /// or a panel (width = nr).
-  void (*pack)(const float* x, std::size_t ld, std::size_t rows, std::size_t k, std::size_t width, float* packed);
-  /// One tile of Y: rows <= mr, cols <= nr; epilogue pointers already moved to the first column.
-  void (*product_tile)(const float* tile, const float* panel, std::size_t k, float* y, std::size_t ld, std::size_t rows,
-                       std::size_t cols, const Epilogue<float>& epilogue);
+  /// Packs rows x k numbers (row stride ld), padding with zeros where rows < width: a tile (width = mr) or a panel
+  /// (width = nr).
+  void (*pack)(const float* x, std::size_t ld, std::size_t rows, std::size_t k, std::size_t width, Lane<T>* packed);
+  /// Packs a panel of a matrix that stands transposed: number (column n, k) at x[k * ld + n].
+  void (*pack_transposed)(const float* x, std::size_t ld, std::size_t cols, std::size_t k, std::size_t width,
+                          Lane<T>* packed);
+  /// One tile of Y: rows <= mr, cols <= nr, `lanes` along K; epilogue pointers already moved to the first column.
+  void (*product_tile)(const Lane<T>* tile, const Lane<T>* panel, std::size_t lanes, float* y, std::size_t ld,
+                       std::size_t rows, std::size_t cols, const Epilogue<float>& epilogue);
+};
+
+/// float32 operations on rows.
+struct RowKernels {
   /// y = (x - mean) / sqrt(variance + eps) * gamma + beta for each of `rows` rows of d numbers; biased variance.
   void (*layer_norm)(const float* x, float* y, std::size_t rows, std::size_t d, const float* gamma, const float* beta,
                      float eps);
@@ -49,8 +87,16 @@ struct Kernels {
   void (*silu_gate)(const float* gate, const float* value, float* y, std::size_t n);
 };
 
-/// The table of an instruction set; for Isa::portable, and for sets this build does not have, nullptr.
-const Kernels* kernels(Isa isa);
+/// The tables of an instruction set; nullptr for Isa::portable, for sets that this build does not have, and for double.
+const RowKernels* row_kernels(Isa isa);
+template <class T>
+const ProductKernels<T>* product_kernels(Isa isa);
+template <>
+VITALS_INLINE const ProductKernels<float>* product_kernels<float>(Isa isa);
+template <>
+VITALS_INLINE const ProductKernels<double>* product_kernels<double>(Isa isa);
+template <>
+VITALS_INLINE const ProductKernels<bfloat16>* product_kernels<bfloat16>(Isa isa);
 
 }  // namespace vitals::inline v0::backend::cpu
 

@@ -1,5 +1,5 @@
-// Implementation of kernels.hpp: the two x86-64 instruction sets, each a vocabulary of vector operations plus the one
-// text of the kernels in kernels_body.inc.
+// Implementation of kernels.hpp: the x86-64 instruction sets, each a vocabulary of vector operations plus the one text of
+// the kernels in kernels_body.inc (float32) and kernels_bf16_body.inc (pairs of bfloat16).
 #pragma once
 
 #include <vitals/backend/cpu/kernels.hpp>
@@ -20,6 +20,7 @@
 
 namespace vitals::inline v0::backend::cpu::avx512 {
 
+using detail::pair_of;
 using V = __m512;
 inline constexpr std::size_t width = 16, tile_rows = 12;
 
@@ -53,13 +54,59 @@ VITALS_VECTOR float largest(V a) { return _mm512_reduce_max_ps(a); }
 
 #include <vitals/backend/cpu/kernels_body.inc>
 
+// Without products of pairs in the processor: each lane is widened to its two numbers.
+namespace bf16 {
+
+struct Pairs {
+  V even, odd;
+};
+VITALS_VECTOR __m512i bits(V x) { return _mm512_castps_si512(x); }
+VITALS_VECTOR Pairs pairs(V lanes) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(bits(lanes), 16)),
+          _mm512_castsi512_ps(_mm512_and_si512(bits(lanes), _mm512_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+VITALS_VECTOR V dot(V acc, const Pairs& a, const Pairs& b) { return fma(a.odd, b.odd, fma(a.even, b.even, acc)); }
+// Round to nearest even; the result stands in the lower half of each 32-bit lane.
+VITALS_VECTOR __m512i rounded(V x) {
+  const __m512i u = bits(x), tie = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  return _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(tie, _mm512_set1_epi32(0x7fff))), 16);
+}
+VITALS_VECTOR V interleave(V even, V odd) {
+  return _mm512_castsi512_ps(_mm512_or_si512(rounded(even), _mm512_slli_epi32(rounded(odd), 16)));
+}
+// Eight numbers as four pairs.
+VITALS_VECTOR __m128 round_pairs(const float* x) {
+  return _mm_castsi128_ps(
+      _mm256_cvtepi32_epi16(_mm512_castsi512_si256(rounded(_mm512_castps256_ps512(_mm256_loadu_ps(x))))));
+}
+
+#include <vitals/backend/cpu/kernels_bf16_body.inc>
+
+}  // namespace bf16
+
 }  // namespace vitals::inline v0::backend::cpu::avx512
+
+#undef VITALS_TARGET
+#define VITALS_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")))
+
+namespace vitals::inline v0::backend::cpu::avx512::bf16_native {
+
+using Pairs = V;
+VITALS_VECTOR Pairs pairs(V lanes) { return lanes; }
+VITALS_VECTOR V dot(V acc, Pairs a, Pairs b) { return _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b); }
+VITALS_VECTOR V interleave(V even, V odd) { return bf16::interleave(even, odd); }
+VITALS_VECTOR __m128 round_pairs(const float* x) { return (__m128)_mm256_cvtneps_pbh(_mm256_loadu_ps(x)); }
+
+#include <vitals/backend/cpu/kernels_bf16_body.inc>
+
+}  // namespace vitals::inline v0::backend::cpu::avx512::bf16_native
 
 #undef VITALS_TARGET
 #define VITALS_TARGET __attribute__((target("avx2,fma")))
 
 namespace vitals::inline v0::backend::cpu::avx2 {
 
+using detail::pair_of;
 using V = __m256;
 inline constexpr std::size_t width = 8, tile_rows = 6;
 
@@ -107,6 +154,34 @@ VITALS_VECTOR float largest(V a) {
 
 #include <vitals/backend/cpu/kernels_body.inc>
 
+namespace bf16 {
+
+inline constexpr std::size_t tile_rows = 4;  // widened pairs need more registers
+struct Pairs {
+  V even, odd;
+};
+VITALS_VECTOR __m256i bits(V x) { return _mm256_castps_si256(x); }
+VITALS_VECTOR Pairs pairs(V lanes) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(bits(lanes), 16)),
+          _mm256_castsi256_ps(_mm256_and_si256(bits(lanes), _mm256_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+VITALS_VECTOR V dot(V acc, const Pairs& a, const Pairs& b) { return fma(a.odd, b.odd, fma(a.even, b.even, acc)); }
+VITALS_VECTOR __m256i rounded(V x) {
+  const __m256i u = bits(x), tie = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+  return _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(tie, _mm256_set1_epi32(0x7fff))), 16);
+}
+VITALS_VECTOR V interleave(V even, V odd) {
+  return _mm256_castsi256_ps(_mm256_or_si256(rounded(even), _mm256_slli_epi32(rounded(odd), 16)));
+}
+VITALS_VECTOR __m128 round_pairs(const float* x) {
+  const __m256i r = rounded(_mm256_loadu_ps(x)), packed = _mm256_packus_epi32(r, r);
+  return _mm_castsi128_ps(_mm_unpacklo_epi64(_mm256_castsi256_si128(packed), _mm256_extracti128_si256(packed, 1)));
+}
+
+#include <vitals/backend/cpu/kernels_bf16_body.inc>
+
+}  // namespace bf16
+
 }  // namespace vitals::inline v0::backend::cpu::avx2
 
 #undef VITALS_TARGET
@@ -120,11 +195,35 @@ VITALS_VECTOR float largest(V a) {
 
 namespace vitals::inline v0::backend::cpu {
 
-VITALS_INLINE const Kernels* kernels([[maybe_unused]] Isa isa) {
+VITALS_INLINE const RowKernels* row_kernels([[maybe_unused]] Isa isa) {
 #if VITALS_X86
-  if (isa == Isa::avx512) return &avx512::table;
-  if (isa == Isa::avx2) return &avx2::table;
+  if (isa == Isa::avx512 || isa == Isa::avx512bf16) return &avx512::rows;
+  if (isa == Isa::avx2) return &avx2::rows;
 #endif
+  return nullptr;
+}
+
+template <>
+VITALS_INLINE const ProductKernels<float>* product_kernels<float>([[maybe_unused]] Isa isa) {
+#if VITALS_X86
+  if (isa == Isa::avx512 || isa == Isa::avx512bf16) return &avx512::products;
+  if (isa == Isa::avx2) return &avx2::products;
+#endif
+  return nullptr;
+}
+
+template <>
+VITALS_INLINE const ProductKernels<bfloat16>* product_kernels<bfloat16>([[maybe_unused]] Isa isa) {
+#if VITALS_X86
+  if (isa == Isa::avx512bf16) return &avx512::bf16_native::products;
+  if (isa == Isa::avx512) return &avx512::bf16::products;
+  if (isa == Isa::avx2) return &avx2::bf16::products;
+#endif
+  return nullptr;
+}
+
+template <>
+VITALS_INLINE const ProductKernels<double>* product_kernels<double>(Isa) {
   return nullptr;
 }
 

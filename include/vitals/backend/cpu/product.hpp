@@ -11,33 +11,35 @@
 namespace vitals::inline v0::backend::cpu {
 
 /// A weight matrix W (N, K) in the form the kernels of one instruction set read (kernels.hpp); row-major for the
-/// portable ones. What a Linear layer holds: the unpacked copy is not kept.
+/// portable ones. What a Linear layer holds: the unpacked copy is not kept. T is float, double or bfloat16.
 template <class T>
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// From w(n, k) = w[n * ld + k], packed for active_isa().
-  PackedMatrix(Executor& executor, const T* w, std::size_t ld, std::size_t n, std::size_t k);
+  PackedMatrix(Executor& executor, const Wide<T>* w, std::size_t ld, std::size_t n, std::size_t k);
 
-  std::size_t rows() const { return rows_; }  ///< N
-  std::size_t cols() const { return cols_; }  ///< K
+  std::size_t rows() const { return rows_; }                                                       ///< N
+  std::size_t cols() const { return cols_; }                                                       ///< K
+  std::size_t lanes() const { return (cols_ + Packing<T>::per_lane - 1) / Packing<T>::per_lane; }  ///< along K
   Isa isa() const { return isa_; }
-  const T* data() const { return data_.data(); }
-  /// Panel j: [K][nr], columns j * nr and on.
-  const T* panel(std::size_t j, std::size_t nr) const { return data_.data() + j * nr * cols_; }
+  const Lane<T>* data() const { return data_.data(); }
+  /// Panel j: [lanes][nr], columns j * nr and on.
+  const Lane<T>* panel(std::size_t j, std::size_t nr) const { return data_.data() + j * nr * lanes(); }
   /// Writes W back row-major to (N, K).
-  void unpack(T* w) const;
+  void unpack(Wide<T>* w) const;
 
  private:
-  Buffer<T> data_;
+  Buffer<Lane<T>> data_;
   std::size_t rows_ = 0, cols_ = 0;
   Isa isa_ = Isa::portable;
 };
 
-/// Y (M, N) = epilogue(X (M, K) W^T), row strides ldx, ldy. Y must not overlap X.
+/// Y (M, N) = epilogue(X (M, K) W^T), row strides ldx, ldy. Y must not overlap X. With bfloat16 weights X is rounded to
+/// bfloat16 on the way; sums, bias and Y are float32.
 template <class T>
-void product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, T* y,
-             std::size_t ldy, const Epilogue<T>& epilogue = {});
+void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, Wide<T>* y,
+             std::size_t ldy, const Epilogue<Wide<T>>& epilogue = {});
 
 }  // namespace vitals::inline v0::backend::cpu
 

@@ -27,27 +27,29 @@ inline constexpr std::size_t cached_rows_bytes = 384 * 1024;
 inline constexpr std::size_t packed_rows_bytes = 8 * 1024 * 1024;
 
 // The packed copy of X belongs to the calling thread and is reused by its next product.
-inline float* product_scratch(std::size_t size) {
-  static thread_local Buffer<float> scratch;
+template <class T>
+Lane<T>* product_scratch(std::size_t size) {
+  static thread_local Buffer<Lane<T>> scratch;
   return scratch.need(size);
 }
 
 // Two phases: pack tiles of X, then tiles of Y. A task of the second is one panel of W against as many tiles of X as
 // the cache holds; neighbouring tasks share these tiles, so two cores read W once between them.
-inline void packed_product(Executor& executor, const Kernels& kernel, const float* x, std::size_t ldx, std::size_t m,
-                           const PackedMatrix<float>& w, float* y, std::size_t ldy, const Epilogue<float>& epilogue) {
-  const std::size_t mr = kernel.mr, nr = kernel.nr, k = w.cols(), n = w.rows();
-  const std::size_t tile_size = mr * k, panels = ceil_div(n, nr);
-  const std::size_t block = std::max<std::size_t>(1, cached_rows_bytes / (tile_size * sizeof(float)));
-  const std::size_t pass_tiles = std::max(block, packed_rows_bytes / (tile_size * sizeof(float)));
+template <class T>
+void packed_product(Executor& executor, const ProductKernels<T>& kernel, const float* x, std::size_t ldx, std::size_t m,
+                    const PackedMatrix<T>& w, float* y, std::size_t ldy, const Epilogue<float>& epilogue) {
+  const std::size_t mr = kernel.mr, nr = kernel.nr, lanes = w.lanes(), n = w.rows();
+  const std::size_t tile_size = mr * lanes, panels = ceil_div(n, nr);
+  const std::size_t block = std::max<std::size_t>(1, cached_rows_bytes / (tile_size * sizeof(Lane<T>)));
+  const std::size_t pass_tiles = std::max(block, packed_rows_bytes / (tile_size * sizeof(Lane<T>)));
   const std::size_t all_tiles = ceil_div(m, mr);
-  float* packed = product_scratch(std::min(all_tiles, pass_tiles) * tile_size);
+  Lane<T>* packed = product_scratch<T>(std::min(all_tiles, pass_tiles) * tile_size);
   for (std::size_t first = 0; first < all_tiles; first += pass_tiles) {
     const std::size_t tiles = std::min(pass_tiles, all_tiles - first);
     parallel_for(executor, tiles, 4, [&](std::size_t begin, std::size_t end) {
       for (std::size_t t = begin; t < end; ++t) {
         const std::size_t row = (first + t) * mr;
-        kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), k, mr, packed + t * tile_size);
+        kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), w.cols(), mr, packed + t * tile_size);
       }
     });
     const std::size_t blocks = ceil_div(tiles, block);
@@ -59,7 +61,7 @@ inline void packed_product(Executor& executor, const Kernels& kernel, const floa
       if (shifted.gamma) shifted.gamma += column;
       for (std::size_t t = begin; t < end; ++t) {
         const std::size_t row = (first + t) * mr;
-        kernel.product_tile(packed + t * tile_size, w.panel(column / nr, nr), k, y + row * ldy + column, ldy,
+        kernel.product_tile(packed + t * tile_size, w.panel(column / nr, nr), lanes, y + row * ldy + column, ldy,
                             std::min(mr, m - row), cols, shifted);
       }
     });
@@ -68,13 +70,12 @@ inline void packed_product(Executor& executor, const Kernels& kernel, const floa
 
 // Eigen's product, in row blocks of a fixed size so that the bits do not depend on the number of threads.
 template <class T>
-void eigen_product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, T* y,
-                   std::size_t ldy, const Epilogue<T>& epilogue) {
+void eigen_product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const T* w, std::size_t n,
+                   std::size_t k, T* y, std::size_t ldy, const Epilogue<T>& epilogue) {
   using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Rows = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
   const auto index = [](std::size_t i) { return static_cast<Eigen::Index>(i); };
-  const std::size_t n = w.rows(), k = w.cols();
-  const Eigen::Map<const Matrix> weights(w.data(), index(n), index(k));
+  const Eigen::Map<const Matrix> weights(w, index(n), index(k));
   parallel_for(executor, m, 64, [&](std::size_t begin, std::size_t end) {
     Matrix acc(index(end - begin), index(n));
     acc.noalias() =
@@ -98,55 +99,76 @@ void eigen_product(Executor& executor, const T* x, std::size_t ldx, std::size_t 
 }  // namespace detail
 
 template <class T>
-PackedMatrix<T>::PackedMatrix(Executor& executor, const T* w, std::size_t ld, std::size_t n, std::size_t k)
-    : rows_(n), cols_(k) {
-  if constexpr (std::is_same_v<T, float>) isa_ = active_isa();
-  if constexpr (std::is_same_v<T, float>) {
-    if (const Kernels* kernel = kernels(isa_)) {
+PackedMatrix<T>::PackedMatrix(Executor& executor, const Wide<T>* w, std::size_t ld, std::size_t n, std::size_t k)
+    : rows_(n), cols_(k), isa_(active_isa()) {
+  if constexpr (!std::is_same_v<T, double>) {
+    if (const auto* kernel = product_kernels<T>(isa_)) {
       const std::size_t nr = kernel->nr, panels = detail::ceil_div(n, nr);
-      data_ = Buffer<T>(panels * nr * k);
+      data_ = Buffer<Lane<T>>(panels * nr * lanes());
       executor.run(panels, [&](std::size_t j) {
-        kernel->pack(w + j * nr * ld, ld, std::min(nr, n - j * nr), k, nr, data_.data() + j * nr * k);
+        kernel->pack(w + j * nr * ld, ld, std::min(nr, n - j * nr), k, nr, data_.data() + j * nr * lanes());
       });
       return;
     }
   }
-  data_ = Buffer<T>(n * k);
-  for (std::size_t i = 0; i < n; ++i) std::copy_n(w + i * ld, k, data_.data() + i * k);
-}
-
-template <class T>
-void PackedMatrix<T>::unpack(T* w) const {
-  if constexpr (std::is_same_v<T, float>) {
-    if (const Kernels* kernel = kernels(isa_)) {
-      for (std::size_t i = 0; i < rows_; ++i) {
-        const T* from = panel(i / kernel->nr, kernel->nr) + i % kernel->nr;
-        for (std::size_t p = 0; p < cols_; ++p) w[i * cols_ + p] = from[p * kernel->nr];
-      }
-      return;
+  data_ = Buffer<Lane<T>>(n * lanes());
+  for (std::size_t i = 0; i < n; ++i) {
+    if constexpr (std::is_same_v<T, bfloat16>) {
+      for (std::size_t p = 0; p < lanes(); ++p)
+        data_.data()[i * lanes() + p] = detail::pair_of(w + i * ld + 2 * p, k - 2 * p);
+    } else {
+      std::copy_n(w + i * ld, k, data_.data() + i * k);
     }
   }
-  std::copy_n(data_.data(), rows_ * cols_, w);
 }
 
 template <class T>
-void product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, T* y,
-             std::size_t ldy, const Epilogue<T>& epilogue) {
+void PackedMatrix<T>::unpack(Wide<T>* w) const {
+  const auto* kernel = product_kernels<T>(isa_);
+  const std::size_t nr = kernel ? kernel->nr : 1;  // row-major is a panel of one column for each row
+  for (std::size_t i = 0; i < rows_; ++i) {
+    const Lane<T>* from = panel(i / nr, nr) + i % nr;
+    for (std::size_t p = 0; p < cols_; ++p) {
+      if constexpr (std::is_same_v<T, bfloat16>) {
+        bfloat16 half;
+        half.bits = static_cast<std::uint16_t>(from[p / 2 * nr] >> (p % 2 ? 16 : 0));
+        w[i * cols_ + p] = static_cast<float>(half);
+      } else {
+        w[i * cols_ + p] = from[p * nr];
+      }
+    }
+  }
+}
+
+template <class T>
+void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, Wide<T>* y,
+             std::size_t ldy, const Epilogue<Wide<T>>& epilogue) {
   if (m == 0 || w.rows() == 0) return;
-  if constexpr (std::is_same_v<T, float>) {
-    if (const Kernels* kernel = kernels(w.isa()))
+  if constexpr (!std::is_same_v<T, double>) {
+    if (const auto* kernel = product_kernels<T>(w.isa()))
       return detail::packed_product(executor, *kernel, x, ldx, m, w, y, ldy, epilogue);
   }
-  detail::eigen_product(executor, x, ldx, m, w, y, ldy, epilogue);
+  if constexpr (std::is_same_v<T, bfloat16>) {  // both sides rounded, then as float32
+    Buffer<float> weights(w.rows() * w.cols()), rounded(m * w.cols());
+    w.unpack(weights.data());
+    for (std::size_t i = 0; i < m; ++i)
+      for (std::size_t p = 0; p < w.cols(); ++p)
+        rounded.data()[i * w.cols() + p] = static_cast<float>(bfloat16(x[i * ldx + p]));
+    detail::eigen_product(executor, rounded.data(), w.cols(), m, weights.data(), w.rows(), w.cols(), y, ldy, epilogue);
+  } else {
+    detail::eigen_product(executor, x, ldx, m, w.data(), w.rows(), w.cols(), y, ldy, epilogue);
+  }
 }
 
 #if !VITALS_HEADER_ONLY
-template class PackedMatrix<float>;
-template class PackedMatrix<double>;
-template void product(Executor&, const float*, std::size_t, std::size_t, const PackedMatrix<float>&, float*,
-                      std::size_t, const Epilogue<float>&);
-template void product(Executor&, const double*, std::size_t, std::size_t, const PackedMatrix<double>&, double*,
-                      std::size_t, const Epilogue<double>&);
+#define VITALS_INSTANTIATE(T)                                                                                  \
+  template class PackedMatrix<T>;                                                                              \
+  template void product(Executor&, const Wide<T>*, std::size_t, std::size_t, const PackedMatrix<T>&, Wide<T>*, \
+                        std::size_t, const Epilogue<Wide<T>>&);
+VITALS_INSTANTIATE(float)
+VITALS_INSTANTIATE(double)
+VITALS_INSTANTIATE(bfloat16)
+#undef VITALS_INSTANTIATE
 #endif
 
 }  // namespace vitals::inline v0::backend::cpu

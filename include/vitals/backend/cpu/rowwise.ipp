@@ -14,9 +14,9 @@ namespace detail {
 
 /// The vectorised table for float where there is one, else nullptr.
 template <class T>
-const Kernels* kernels_for() {
+const RowKernels* kernels_for() {
   if constexpr (std::is_same_v<T, float>)
-    return kernels(active_isa());
+    return row_kernels(active_isa());
   else
     return nullptr;
 }
@@ -31,7 +31,7 @@ inline std::size_t rows_per_task(std::size_t d) {
 template <class T>
 void layer_norm(Executor& executor, const T* x, T* y, std::size_t rows, std::size_t d, const T* gamma, const T* beta,
                 T eps) {
-  const Kernels* kernel = detail::kernels_for<T>();
+  const RowKernels* kernel = detail::kernels_for<T>();
   parallel_for(executor, rows, detail::rows_per_task(d), [&](std::size_t begin, std::size_t end) {
     if constexpr (std::is_same_v<T, float>)
       if (kernel) return kernel->layer_norm(x + begin * d, y + begin * d, end - begin, d, gamma, beta, eps);
@@ -41,7 +41,7 @@ void layer_norm(Executor& executor, const T* x, T* y, std::size_t rows, std::siz
 
 template <class T>
 void silu_gate(Executor& executor, const T* x, T* y, std::size_t rows, std::size_t h) {
-  const Kernels* kernel = detail::kernels_for<T>();
+  const RowKernels* kernel = detail::kernels_for<T>();
   parallel_for(executor, rows, detail::rows_per_task(2 * h), [&](std::size_t begin, std::size_t end) {
     for (std::size_t r = begin; r < end; ++r) {
       const T *gate = x + r * 2 * h, *value = gate + h;
@@ -57,7 +57,7 @@ void silu_gate(Executor& executor, const T* x, T* y, std::size_t rows, std::size
 
 template <class T>
 void gelu(Executor& executor, const T* x, T* y, std::size_t n) {
-  const Kernels* kernel = detail::kernels_for<T>();
+  const RowKernels* kernel = detail::kernels_for<T>();
   parallel_for(executor, n, 16384, [&](std::size_t begin, std::size_t end) {
     if constexpr (std::is_same_v<T, float>)
       if (kernel) return kernel->gelu(x + begin, y + begin, end - begin);
@@ -67,7 +67,7 @@ void gelu(Executor& executor, const T* x, T* y, std::size_t n) {
 
 template <class T>
 void softmax(Executor& executor, T* x, std::size_t rows, std::size_t n, T scale) {
-  const Kernels* kernel = detail::kernels_for<T>();
+  const RowKernels* kernel = detail::kernels_for<T>();
   parallel_for(executor, rows, detail::rows_per_task(n), [&](std::size_t begin, std::size_t end) {
     if constexpr (std::is_same_v<T, float>)
       if (kernel) return kernel->softmax(x + begin * n, end - begin, n, n, scale);
