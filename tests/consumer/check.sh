@@ -20,9 +20,10 @@ case $how in
   find_package)
     cmake --install "$build" --prefix "$folder/prefix" >install.log 2>&1 || { cat install.log; exit 1; }
     configure -DCMAKE_PREFIX_PATH="$folder/prefix"
-    make_app app app_compiled
+    make_app app app_compiled app_model
     app/app
     app/app_compiled
+    app/app_model
     ;;
   add_subdirectory | fetch_content)
     configure
@@ -32,7 +33,9 @@ case $how in
     if ctest --test-dir app -N 2>/dev/null | grep -q test_core; then echo "the tests of vitals got in"; exit 1; fi
     ;;
   plain)
-    "$compiler" -std=c++20 -Wall -Wextra -Werror "$@" "$here/main.cpp" "$here/first.cpp" -o app -pthread -lz
+    # Both translation units include everything there is: a function that is not inline would be defined twice.
+    "$compiler" -std=c++20 -Wall -Wextra -Werror -include vitals/vitals.hpp "$@" "$here/main.cpp" "$here/first.cpp" \
+      -o app -pthread -lz
     ./app
     ;;
   library)
