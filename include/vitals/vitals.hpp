@@ -11,8 +11,10 @@
 #include <vitals/core/sha256.hpp>
 #include <vitals/core/tensor.hpp>
 #include <vitals/core/version.hpp>
+#include <vitals/data/transforms.hpp>
 #include <vitals/io/atomic_file.hpp>
 #include <vitals/io/csv.hpp>
+#include <vitals/io/image.hpp>
 #include <vitals/io/npy.hpp>
 #include <vitals/io/npz.hpp>
 #include <vitals/io/safetensors.hpp>
