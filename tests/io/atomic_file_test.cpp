@@ -81,6 +81,15 @@ TEST_CASE("targets that cannot be") {
   CHECK(fs::is_character_file("/dev/null"));
 }
 
+TEST_CASE("who may read a file stays as it was") {
+  const test::TemporaryFolder folder;
+  vt::io::write_text_file(folder / "private.csv", "old");
+  fs::permissions(folder / "private.csv", fs::perms::owner_read | fs::perms::owner_write);
+  vt::io::write_text_file(folder / "private.csv", "new");
+  CHECK(fs::status(folder / "private.csv").permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK(content(folder / "private.csv") == "new");
+}
+
 TEST_CASE("a symbolic link keeps pointing to the new content") {
   const test::TemporaryFolder folder;
   vt::io::write_text_file(folder / "real.txt", "old");

@@ -53,8 +53,7 @@ void read_torch(std::span<const std::byte> file) {
 }
 void read_npy(std::span<const std::byte> file) { vt::io::detail::parse_npy(file, "f").to_double(); }
 void read_npz(std::span<const std::byte> file) {
-  test::save(folder / "f.npz", {reinterpret_cast<const char*>(file.data()), file.size()});
-  for (const auto& [name, array] : vt::io::read_npz(folder / "f.npz")) array.to_double();
+  for (const auto& [name, array] : vt::io::detail::parse_npz(file, "f", 1 << 30)) array.to_double();
 }
 void read_csv(std::span<const std::byte> file) {
   vt::io::parse_csv({reinterpret_cast<const char*>(file.data()), file.size()}, "f");
@@ -224,10 +223,11 @@ TEST_CASE("the same through the files themselves") {
   std::mt19937 random(7);
   const auto all = samples();
   std::size_t read = 0;
-  for (int i = 0; i < 1500; ++i) {
-    test::save(folder / "m.pth", mutated(all[static_cast<std::size_t>(i) % 3].bytes, random));
+  for (int i = 0; i < 400; ++i) {
+    const auto path = folder / (std::to_string(i) + ".pth");
+    test::save(path, mutated(all[static_cast<std::size_t>(i) % 3].bytes, random));
     try {
-      const auto file = vt::io::TensorFile::open(folder / "m.pth");
+      const auto file = vt::io::TensorFile::open(path);
       for (const auto& entry : file.entries()) {
         std::vector<double> out(entry.size());
         file.read(entry, std::span<double>(out));

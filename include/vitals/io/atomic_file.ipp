@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vitals/core/error.hpp>
@@ -41,7 +42,11 @@ VITALS_INLINE AtomicFile::AtomicFile(std::filesystem::path target) : target_(std
   for (int attempt = 0; attempt < 1000; ++attempt) {
     temporary_ = target_.parent_path() / (stem + std::to_string(counter++) + ".tmp");
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor_ >= 0) return;
+    if (descriptor_ >= 0) {
+      // A file that only its owner may read stays so.
+      if (std::filesystem::exists(status)) ::fchmod(descriptor_, static_cast<mode_t>(status.permissions()));
+      return;
+    }
     if (errno != EEXIST) break;
   }
   throw detail::system_error("cannot write", target_);

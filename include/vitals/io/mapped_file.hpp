@@ -21,6 +21,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// Says that the next accesses are scattered (a table of contents is read), so that each brings in one page and not its
+  /// neighbours; false goes back to reading ahead.
+  void expect_scattered(bool scattered) const;
   /// Lets the whole pages inside `range` (part of bytes()) leave memory; they come back from the file when touched.
   void release(std::span<const std::byte> range) const;
 

@@ -2,9 +2,11 @@
 // of the library does, so this is a header of its own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 
 #include <vitals/core/config.hpp>
@@ -17,6 +19,14 @@ namespace vitals::inline v0::io {
 /// Throws IoError, FormatError (not such a file, truncated, damaged, lying, beyond the limit).
 std::map<std::string, NpyArray> read_npz(const std::filesystem::path& file,
                                          std::uint64_t limit = std::uint64_t{1} << 34);
+
+namespace detail {
+
+/// read_npz from the bytes of a file; `where` names it in errors.
+std::map<std::string, NpyArray> parse_npz(std::span<const std::byte> file, const std::string& where,
+                                          std::uint64_t limit);
+
+}  // namespace detail
 
 }  // namespace vitals::inline v0::io
 

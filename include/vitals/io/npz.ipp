@@ -60,30 +60,35 @@ inline void check_zip_crc(const ZipEntry& entry, std::span<const std::byte> unpa
   if (crc != entry.crc) throw FormatError("npz: the checksum of an entry is wrong", where, "the file is damaged");
 }
 
-}  // namespace detail
-
-VITALS_INLINE std::map<std::string, NpyArray> read_npz(const std::filesystem::path& file, std::uint64_t limit) {
-  const MappedFile mapping(file);
+VITALS_INLINE std::map<std::string, NpyArray> parse_npz(std::span<const std::byte> file, const std::string& source,
+                                                        std::uint64_t limit) {
   std::map<std::string, NpyArray> arrays;
-  for (const auto& entry : detail::read_zip_directory(mapping.bytes(), file.string())) {
+  for (const auto& entry : read_zip_directory(file, source)) {
     if (!entry.name.ends_with(".npy")) continue;
-    const std::string where = file.string() + ", entry " + detail::printable(entry.name);
+    const std::string where = source + ", entry " + printable(entry.name);
     if (entry.size > limit) throw FormatError("npz: arrays larger than the limit", where, "raise the limit");
     limit -= entry.size;
     const std::string key(entry.name.substr(0, entry.name.size() - 4));
     if (entry.method == 0) {
-      detail::check_zip_crc(entry, entry.data, where);
-      arrays.emplace(key, detail::parse_npy(entry.data, where));
+      check_zip_crc(entry, entry.data, where);
+      arrays.emplace(key, parse_npy(entry.data, where));
     } else if (entry.method == 8) {
-      const auto unpacked = detail::inflate_zip_entry(entry, where);
-      detail::check_zip_crc(entry, unpacked, where);
-      arrays.emplace(key, detail::parse_npy(unpacked, where));
+      const auto unpacked = inflate_zip_entry(entry, where);
+      check_zip_crc(entry, unpacked, where);
+      arrays.emplace(key, parse_npy(unpacked, where));
     } else {
       throw FormatError("npz: packed by method " + std::to_string(entry.method), where,
                         "only stored and deflated are read");
     }
   }
   return arrays;
+}
+
+}  // namespace detail
+
+VITALS_INLINE std::map<std::string, NpyArray> read_npz(const std::filesystem::path& file, std::uint64_t limit) {
+  const MappedFile mapping(file);
+  return detail::parse_npz(mapping.bytes(), file.string(), limit);
 }
 
 }  // namespace vitals::inline v0::io

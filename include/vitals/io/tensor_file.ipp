@@ -29,6 +29,7 @@ struct TensorFile::State {
     const auto bytes = mapping.bytes();
     const std::string where = file.string();
     if (bytes.empty()) throw FormatError("an empty file", where, "give a .safetensors or PyTorch file");
+    mapping.expect_scattered(true);
     if (detail::looks_like_safetensors(bytes) ||
         (file.extension() == ".safetensors" && !detail::looks_like_torch(bytes)))
       tensors = detail::parse_safetensors(bytes, where);
@@ -36,6 +37,7 @@ struct TensorFile::State {
       tensors = detail::parse_torch(bytes, where);
     else
       throw FormatError("neither a .safetensors nor a PyTorch file", where, "give the weights in one of these formats");
+    mapping.expect_scattered(false);
     index.reserve(tensors.entries.size());
     for (const auto& entry : tensors.entries) index.emplace(entry.name, &entry);
   }
