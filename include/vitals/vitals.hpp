@@ -11,7 +11,16 @@
 #include <vitals/core/sha256.hpp>
 #include <vitals/core/tensor.hpp>
 #include <vitals/core/version.hpp>
+#include <vitals/data/augment.hpp>
+#include <vitals/data/dataset.hpp>
 #include <vitals/data/transforms.hpp>
+#include <vitals/eval/augmented.hpp>
+#include <vitals/eval/features.hpp>
+#include <vitals/eval/few_shot.hpp>
+#include <vitals/eval/knn.hpp>
+#include <vitals/eval/linear_probe.hpp>
+#include <vitals/eval/mlknn.hpp>
+#include <vitals/eval/splits.hpp>
 #include <vitals/io/atomic_file.hpp>
 #include <vitals/io/csv.hpp>
 #include <vitals/io/image.hpp>
@@ -35,3 +44,8 @@
 #include <vitals/models/dinov2.hpp>
 #include <vitals/models/vit.hpp>
 #include <vitals/nn/linear.hpp>
+#include <vitals/report/classification.hpp>
+#include <vitals/report/overlay.hpp>
+#include <vitals/report/predictions.hpp>
+#include <vitals/report/result.hpp>
+#include <vitals/report/svg.hpp>

@@ -1,4 +1,6 @@
-// Features of a data set under a frozen backbone, with a cache on disk. Decoding and transforming overlap the model.
+// Features of a data set under a frozen backbone, with a cache on disk. Each thread decodes, transforms and runs the
+// model on pieces of a batch of its own, so no processor waits for another one's decoding. The numbers are the same for
+// any number of threads, any batch size, and whether they were computed, resumed or taken from the cache.
 #pragma once
 
 #include <cstddef>
@@ -21,18 +23,25 @@ struct FeatureSet {
   data::Dataset dataset;
   Tensor<float, dyn, dyn, dyn> cls;  ///< (n, blocks, D): CLS of the last blocks, shallow to deep, after the final norm
   Tensor<float, dyn, dyn> avgpool;   ///< (n, D): mean patch token of the last block, after the final norm
+  std::size_t computed = 0;          ///< items that went through the model in this call; the others came from the cache
+  std::size_t unreadable = 0;        ///< files of the cache that were damaged and left out
 };
 
 struct FeatureOptions {
-  std::filesystem::path cache;          ///< folder; empty: no cache
-  std::string weights_sha256;           ///< part of the cache's key; needed with a cache
-  std::size_t blocks = 4;               ///< how many last blocks' CLS are kept
-  std::size_t batch = 8;
-  Progress progress;
-  Executor* executor = nullptr;         ///< nullptr: default_pool()
+  std::filesystem::path cache{};  ///< folder; empty: no cache
+  std::string
+      weights_sha256{};  ///< part of the cache's key (for random weights, words that name them); needed with a cache
+  std::string dtype = "float32";  ///< what the model computes in; part of the cache's key
+  std::size_t blocks = 4;         ///< how many last blocks' CLS are kept
+  std::size_t batch = 8;          ///< images in flight, shared out over the threads
+  Progress progress{};
+  Executor* executor = nullptr;  ///< nullptr: default_pool()
 };
 
-/// Throws what reading images throws, with the item's row and path; ArgumentError for blocks > depth.
+/// Progress stages: "reading cache" (with a cache), "features".
+/// Throws what reading images throws, with the item's path and line; DataError where features are NaN or infinite, naming the
+/// image; ShapeError for a size that the patch does not divide; ArgumentError for blocks 0 or > depth, batch 0, a cache
+/// without weights_sha256; IoError where the cache cannot be written. What was computed before an error stays cached.
 FeatureSet features(const Backbone& backbone, const data::Dataset& dataset, const transforms::Transform& transform,
                     const FeatureOptions& options = {});
 

@@ -23,20 +23,25 @@ struct Result {
   std::string metric;  ///< "auroc"
   metrics::Score value = metrics::Score::none("not computed");
   std::optional<metrics::Interval> ci95;
-  std::size_t n = 0;   ///< items
+  std::optional<double> sd;  ///< of `value` over repeats, where the run was repeated; value is then their mean
+  std::size_t repeats = 1;
+  std::size_t n = 0;  ///< items
   std::vector<std::pair<std::string, metrics::Score>> per_class;
+  std::vector<std::pair<std::string, metrics::Interval>>
+      per_class_ci95;  ///< of the classes that have one; may be empty
 };
 
-/// A condition's value: text, number or switch.
-using Condition = std::variant<std::string, double, long long, bool, std::vector<std::string>>;
+/// A condition's value: text, number, switch, or a list.
+using Condition = std::variant<std::string, double, long long, bool, std::vector<std::string>, std::vector<double>,
+                               std::vector<long long>>;
 
 struct Report {
   std::string program, version;
   std::vector<std::pair<std::string, Condition>> conditions;  ///< in this order
   std::vector<Result> results;
-  std::vector<std::pair<std::string, double>> time_s;         ///< stage and seconds
+  std::vector<std::pair<std::string, double>> time_s;  ///< stage and seconds
   double peak_memory_mib = 0;
-  std::vector<std::string> notes;                             ///< warnings a reader must see
+  std::vector<std::string> notes;  ///< warnings a reader must see
 };
 
 /// JSON text. Everything but `time_s`, `peak_memory_mib` and the condition `threads` is the same for any thread count.

@@ -1,0 +1,104 @@
+// What is in a file? Tensors of a checkpoint and the preset they fit, or a picture.
+//
+//   inspect dinov2_vits14_pretrain.pth
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <variant>
+
+#include <vitals/core/error.hpp>
+#include <vitals/io/image.hpp>
+#include <vitals/io/npy.hpp>
+#include <vitals/io/tensor_file.hpp>
+#include <vitals/models/dinov2.hpp>
+
+#include "support/command_line.hpp"
+#include "support/run.hpp"
+
+namespace vt = vitals;
+
+namespace {
+
+enum class Kind { tensors, picture, dicom, nifti };
+
+// By the first bytes.
+Kind kind_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) throw vt::IoError("cannot be opened", file.string(), "check the name");
+  std::string head(352, '\0');
+  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
+  if (head.rfind("\x89PNG", 0) == 0 || head.rfind("\xff\xd8\xff", 0) == 0) return Kind::picture;
+  if (head.substr(128, 4) == "DICM") return Kind::dicom;
+  if (head.substr(344, 3) == "n+1" || head.substr(344, 3) == "ni1" || head.rfind("\x1f\x8b", 0) == 0)
+    return Kind::nifti;
+  return Kind::tensors;
+}
+
+void show_picture(const std::filesystem::path& file, const std::filesystem::path& raw) {
+  const auto image = vt::io::read_image(file);
+  const char* channels[] = {"grey", "grey, alpha", "RGB", "RGBA"};
+  std::cout << "picture: " << image.height() << " x " << image.width() << " (height x width), "
+            << channels[image.channels() - 1] << "\n";
+  std::visit(
+      [&](const auto& pixels) {
+        using T = typename std::remove_cvref_t<decltype(pixels)>::value_type;
+        const auto [low, high] = std::minmax_element(pixels.begin(), pixels.end());
+        std::cout << "type: " << vt::io::name(vt::io::dtype_of<T>()) << "\nrange: " << +*low << " to " << +*high
+                  << "\n";
+        std::vector<std::size_t> shape;  // rows, columns, samples; axes of length 1 are left out
+        for (auto extent : pixels.shape())
+          if (extent > 1) shape.push_back(extent);
+        if (!raw.empty()) vt::io::write_npy(raw, shape, pixels.span());
+      },
+      image.pixels);
+}
+
+void show_tensors(const std::filesystem::path& file) {
+  const auto tensors = vt::io::TensorFile::open(file);
+  std::size_t width = 4, numbers = 0;
+  for (const auto& entry : tensors.entries()) width = std::max(width, entry.name.size());
+  for (const auto& entry : tensors.entries()) {
+    std::cout << entry.name << std::string(width + 2 - entry.name.size(), ' ') << vt::io::name(entry.dtype) << "  "
+              << vt::to_string(entry.shape) << "\n";
+    numbers += entry.size();
+  }
+  for (const auto& [key, value] : tensors.metadata()) std::cout << "metadata " << key << ": " << value << "\n";
+  std::cout << "format: " << tensors.format() << "\ntensors: " << tensors.entries().size() << ", numbers: " << numbers
+            << "\n";
+  try {
+    const vt::Checkpoint checkpoint(tensors);
+    const auto* preset = vt::dinov2::preset_of(checkpoint);
+    std::cout << "preset: " << (preset ? std::string(preset->name) : "none of ours")
+              << "\nnaming: " << vt::name(checkpoint.naming) << "\n";
+    if (!checkpoint.prefix.empty()) std::cout << "prefix: " << checkpoint.prefix << "\n";
+  } catch (const vt::DataError&) {
+    std::cout << "preset: none, there is no backbone in it\n";
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return support::program("inspect", "What is in a file: tensors and the preset they fit, or a picture",
+                          [&](support::CommandLine& line) {
+                            std::vector<std::filesystem::path> files;
+                            std::filesystem::path raw;
+                            line.files("file", files, ".safetensors, .pth, PNG or JPEG").required();
+                            line.option("--export", raw, "write a picture's stored values as .npy");
+                            line.parse(argc, argv);
+                            if (files.size() != 1) throw support::UsageError("give one file");
+                            support::check_output(raw);
+                            switch (kind_of(files[0])) {
+                              case Kind::picture:
+                                return show_picture(files[0], raw);
+                              case Kind::tensors:
+                                if (!raw.empty()) throw support::UsageError("--export goes with a picture");
+                                return show_tensors(files[0]);
+                              case Kind::dicom:
+                                throw vt::FormatError("DICOM is not read in this version", files[0].string());
+                              case Kind::nifti:
+                                throw vt::FormatError("NIfTI is not read in this version", files[0].string());
+                            }
+                          });
+}

@@ -1,0 +1,126 @@
+#include "model.hpp"
+
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include <vitals/core/error.hpp>
+#include <vitals/core/parallel.hpp>
+#include <vitals/core/sha256.hpp>
+#include <vitals/models/dinov2.hpp>
+
+namespace vt = vitals;
+
+namespace support {
+
+namespace {
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const auto& preset : vt::dinov2::presets) names.emplace_back(preset.name);
+  return names;
+}
+
+// "224" or "224x448".
+vt::transforms::Size size_of(const std::string& text) {
+  std::array<std::size_t, 2> sides{};
+  const char *at = text.data(), *end = at + text.size();
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto [next, error] = std::from_chars(at, end, sides[i]);
+    if (error != std::errc() || sides[i] == 0 || sides[i] > 65536) break;
+    if (next == end) return i == 0 ? vt::transforms::Size(sides[0]) : vt::transforms::Size(sides[0], sides[1]);
+    if (i == 1 || *next != 'x') break;
+    at = next + 1;
+  }
+  throw UsageError("--size: \"" + text + "\" is not a size in pixels; write 224 or 224x448 (height x width)");
+}
+
+std::optional<vt::Positions> positions_of(const std::string& text) {
+  for (auto rule : {vt::Positions::offset, vt::Positions::size, vt::Positions::antialias})
+    if (text == vt::name(rule)) return rule;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string size_text(vt::transforms::Size size) {
+  const auto height = std::to_string(size.height);
+  return size.height == size.width ? height : height + "x" + std::to_string(size.width);
+}
+
+ModelOptions::ModelOptions(CommandLine& line, const std::string& default_transform, bool batch_flag)
+    : transform_name(default_transform) {
+  line.choice("--model", model, preset_names(), "backbone: dinov2_vit{s,b,l,g}14, each also with _reg");
+  line.option("--weights", weights, ".pth or .safetensors; without it random weights");
+  line.option("--adapter", adapter, "PEFT folder to apply to the backbone");
+  line.choice("--positions", positions, {"offset", "antialias", "size"},
+              "rule for position embeddings; without it the preset's own");
+  line.option("--size", size, "what enters the model: S or HxW, multiples of the patch");
+  line.choice("--transform", transform_name, {"dinov2", "paper", "paper256"},
+              "from the picture to what enters the model");
+  line.flag("--no-crop", no_crop, "with --transform dinov2: straight to the size");
+  line.choice("--dtype", dtype, {"float32", "bfloat16"}, "what the model computes in");
+  if (batch_flag) line.option("--batch", batch, "images at once");
+  line.option("--threads", threads, "0: one for each processor");
+  line.option("--seed", seed, "of everything random");
+  line.flag("--quiet", quiet, "no progress");
+}
+
+vt::transforms::Transform ModelOptions::transform() const {
+  if (no_crop && transform_name != "dinov2") throw UsageError("--no-crop goes with --transform dinov2");
+  return vt::transforms::by_name(transform_name, size_of(size), !no_crop);
+}
+
+Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size) {
+  if (!options.adapter.empty()) throw UsageError("--adapter: adapters are not available in this version");
+  if (options.dtype != "float32")
+    throw UsageError("--dtype: " + options.dtype + " is not available in this version; use float32");
+  if (options.batch == 0) throw UsageError("--batch: at least one image");
+  const auto size = options.transform().size();
+  const std::size_t patch = vt::dinov2::preset_by_name(options.model).config.patch;
+  for (const std::size_t side : {size.height, size.width})
+    if (check_size && side % patch != 0) {
+      const std::size_t below = side / patch * patch;
+      throw vt::ShapeError(
+          "--size: " + std::to_string(side) + " is not a multiple of the patch of " + std::to_string(patch) + " pixels",
+          "",
+          "the nearest sizes are " + (below ? std::to_string(below) + " and " : "") + std::to_string(below + patch));
+    }
+  if (options.threads > 1024) throw UsageError("--threads: at most 1024");
+  vt::set_default_threads(static_cast<unsigned>(options.threads));
+  vt::LoadOptions how;
+  how.positions = positions_of(options.positions);
+  Model model;
+  if (options.weights.empty()) {
+    model.random = true;
+    model.weights = model.weights_sha256 = "random weights (seed " + std::to_string(options.seed) + ")";
+    bar.say("no --weights: " + model.weights);
+    model.backbone = vt::dinov2::random(options.model, options.seed, how);
+  } else {
+    const auto* fits = vt::dinov2::preset_of(vt::Checkpoint::open(options.weights));
+    if (fits && fits->name != options.model)
+      throw vt::DataError("these are weights of " + std::string(fits->name) + ", not of " + options.model,
+                          options.weights.string(), "give --model " + std::string(fits->name));
+    model.weights = options.weights.string();
+    model.backbone = vt::dinov2::load(options.model, options.weights, how);
+    model.weights_sha256 = vt::sha256_of_file(options.weights);
+  }
+  return model;
+}
+
+void add_conditions(vt::report::Report& report, const ModelOptions& options, const Model& model) {
+  const auto transform = options.transform();
+  auto& c = report.conditions;
+  c.emplace_back("model", options.model);
+  c.emplace_back("weights", model.weights);
+  c.emplace_back("weights_sha256", model.random ? std::string() : model.weights_sha256);
+  c.emplace_back("transform", transform.name());
+  c.emplace_back("size", size_text(transform.size()));
+  c.emplace_back("dtype", options.dtype);
+  c.emplace_back("positions", std::string(vt::name(model.backbone->info().positions)));
+  c.emplace_back("seed", static_cast<long long>(options.seed));
+  c.emplace_back("threads", static_cast<long long>(vt::default_pool().threads()));
+  if (model.random) report.notes.push_back(model.weights + ": the backbone has learnt nothing");
+}
+
+}  // namespace support

@@ -1,0 +1,51 @@
+// Which backbone a program runs and what enters it: --model, --weights, --positions, --size, --transform ...
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <vitals/data/transforms.hpp>
+#include <vitals/models/backbone.hpp>
+#include <vitals/report/result.hpp>
+
+#include "command_line.hpp"
+#include "progress_bar.hpp"
+
+namespace support {
+
+/// The options that all programs with a backbone share, bound to a command line.
+struct ModelOptions {
+  /// `batch_flag` false: the program has a --batch of its own, of training.
+  ModelOptions(CommandLine& line, const std::string& default_transform, bool batch_flag = true);
+  ModelOptions(const ModelOptions&) = delete;
+
+  std::string model = "dinov2_vits14", dtype = "float32", positions, size = "224", transform_name;
+  std::filesystem::path weights, adapter;
+  std::size_t threads = 0, seed = 0, batch = 8;
+  bool no_crop = false, quiet = false;
+
+  /// What --transform, --size and --no-crop ask for. Throws UsageError.
+  vitals::transforms::Transform transform() const;
+};
+
+/// "224" or "224x448", as --size takes it.
+std::string size_text(vitals::transforms::Size size);
+
+struct Model {
+  std::unique_ptr<vitals::Backbone> backbone;
+  std::string weights;         ///< the file as given, or "random weights (seed 0)"
+  std::string weights_sha256;  ///< of the file; of random weights, the words above
+  bool random = false;
+};
+
+/// Sets the number of threads and loads the weights; without a file, random weights, which it says on stderr.
+/// Throws UsageError for what is not there yet (--adapter, --dtype bfloat16), and what loading throws.
+/// `check_size` false: --size is not used, the pixels have theirs.
+Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size = true);
+
+/// model, weights, weights_sha256, transform, size, dtype, positions, batch, seed, threads; a note for random weights.
+void add_conditions(vitals::report::Report& report, const ModelOptions& options, const Model& model);
+
+}  // namespace support
