@@ -9,7 +9,7 @@
 #include <vitals/core/config.hpp>
 #include <vitals/core/tensor.hpp>
 #include <vitals/eval/features.hpp>
-#include <vitals/eval/mlknn.hpp>
+#include <vitals/eval/knn_data.hpp>
 #include <vitals/eval/neighbours.hpp>
 #include <vitals/eval/prediction.hpp>
 

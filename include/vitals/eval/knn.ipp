@@ -7,7 +7,6 @@
 
 #include <vitals/core/error.hpp>
 #include <vitals/eval/knn.hpp>
-#include <vitals/eval/knn_data.hpp>
 
 namespace vitals::inline v0::eval {
 

@@ -1,20 +1,32 @@
-// What both kNN methods start from and check. Internal.
+// The options of both kNN methods (mlknn.hpp, knn.hpp), and what they start from and check.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/parallel.hpp>
+#include <vitals/core/progress.hpp>
 #include <vitals/core/tensor.hpp>
 #include <vitals/eval/features.hpp>
-#include <vitals/eval/mlknn.hpp>
 #include <vitals/eval/neighbours.hpp>
 #include <vitals/eval/prediction.hpp>
 
-namespace vitals::inline v0::eval::detail {
+namespace vitals::inline v0::eval {
+
+/// Of mlknn() and weighted_knn().
+struct KnnOptions {
+  Counts k = {10, 20, 100, 200};                       ///< the study's; one prediction for each, in this order
+  std::optional<std::vector<std::size_t>> train = {};  ///< these items instead of the splits train and val (few-shot)
+  Progress progress = {};
+  Executor* executor = nullptr;  ///< nullptr: default_pool()
+};
+
+namespace detail {
 
 inline void check_neighbours(const Neighbours& of, std::size_t k, std::size_t n, const char* what) {
   if (k == 0 || k > of.index.extent(1))
@@ -76,4 +88,5 @@ inline KnnData knn_data(const FeatureSet& features, const KnnOptions& options, c
   return data;
 }
 
-}  // namespace vitals::inline v0::eval::detail
+}  // namespace detail
+}  // namespace vitals::inline v0::eval

@@ -10,25 +10,16 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include <vitals/core/config.hpp>
-#include <vitals/core/parallel.hpp>
-#include <vitals/core/progress.hpp>
 #include <vitals/core/tensor.hpp>
 #include <vitals/eval/features.hpp>
+#include <vitals/eval/knn_data.hpp>
 #include <vitals/eval/neighbours.hpp>
 #include <vitals/eval/prediction.hpp>
 
 namespace vitals::inline v0::eval {
-
-struct KnnOptions {
-  Counts k = {10, 20, 100, 200};                       ///< the study's; one prediction for each, in this order
-  std::optional<std::vector<std::size_t>> train = {};  ///< these items instead of the splits train and val (few-shot)
-  Progress progress = {};
-  Executor* executor = nullptr;  ///< nullptr: default_pool()
-};
 
 /// Scores (m, K) of queries. `of_train`: neighbours (n, >= k) of the training items among themselves, each counting
 /// itself; `of_queries`: neighbours (m, >= k) of the queries among the training items; `labels` (n, K) 0 or 1.

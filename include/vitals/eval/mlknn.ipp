@@ -6,7 +6,6 @@
 #include <vector>
 
 #include <vitals/core/error.hpp>
-#include <vitals/eval/knn_data.hpp>
 #include <vitals/eval/mlknn.hpp>
 
 namespace vitals::inline v0::eval {
