@@ -13,6 +13,8 @@
 #include <vitals/core/version.hpp>
 #include <vitals/data/augment.hpp>
 #include <vitals/data/dataset.hpp>
+#include <vitals/data/phantom.hpp>
+#include <vitals/data/phantom_dataset.hpp>
 #include <vitals/data/transforms.hpp>
 #include <vitals/eval/augmented.hpp>
 #include <vitals/eval/features.hpp>
