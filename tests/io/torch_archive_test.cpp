@@ -180,6 +180,35 @@ TEST_CASE("every storage type, and the typed rebuild for numbers without a stora
   refused(typed("complex64"), "torch.complex64");
 }
 
+TEST_CASE("tensors and parameters as PyTorch before 0.4 wrote them") {
+  const auto storage =
+      PickleText().raw("(").text("storage").global("torch", "FloatStorage").text("0").text("cpu").integer(6).raw("NtQ");
+  PickleText tensor;
+  tensor.global("torch", "FloatTensor")
+      .raw(")\x81(")
+      .raw(storage.bytes)
+      .integer(1)
+      .integers({2})
+      .integers({2})
+      .raw("tb");
+  PickleText parameter;
+  parameter.global("torch.nn.parameter", "Parameter").raw(")\x81(").raw(tensor.bytes).raw("\x88\x88}\x89tb");
+  const auto file = open(test::torch_legacy(
+      dict(PickleText().text("t").raw(tensor.bytes).text("p").raw(parameter.bytes)), {{"0", six, 6}}));
+  CHECK(numbers(file, "t") == std::vector<double>{2, 4});
+  CHECK(numbers(file, "p") == std::vector<double>{2, 4});
+  const auto unbuilt = PickleText().global("torch", "FloatTensor").raw(")\x81");
+  CHECK(open(zip_of(dict(PickleText().text("t").raw(unbuilt.bytes)))).entries().empty());
+  refused(zip_of(dict(PickleText()
+                          .text("t")
+                          .raw(unbuilt.bytes)
+                          .raw("K\x01"
+                               "b"))),
+          "the state of a tensor");
+  refused(zip_of(dict(PickleText().text("t").raw(unbuilt.bytes).raw(")b"))), "0 parts");
+  refused(zip_of(dict(PickleText().text("t").raw(unbuilt.bytes).raw("(NNNNtb"))), "a storage");
+}
+
 TEST_CASE("integers are read as double, refused as float, and sizes are checked") {
   const auto file = open(test::torch_zip(dict(PickleText().text("n").tensor("0", 2, 0, {2}, {1}, "LongStorage")),
                                          {{"0", test::le64(7) + test::le64(~0ull), 2}}));

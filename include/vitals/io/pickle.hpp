@@ -33,6 +33,7 @@ enum class PickleKind : std::uint8_t {
   storage,
   tensor,
   opaque,
+  unbuilt,
   mark
 };
 

@@ -175,6 +175,37 @@ struct Pickle::Machine {
     return static_cast<std::uint64_t>(v.integer);
   }
 
+  // (storage, offset, shape, strides ...)
+  PickleValue tensor_value(std::span<const std::uint32_t> parts, std::optional<DType> dtype = {}) {
+    PickleTensor tensor;
+    tensor.storage = expect(parts[0], PickleKind::storage, "a storage").index;
+    tensor.offset = count(parts[1], "the offset of a tensor");
+    expect(tensor.shape = parts[2], PickleKind::tuple, "the shape of a tensor");
+    expect(tensor.strides = parts[3], PickleKind::tuple, "the strides of a tensor");
+    tensor.dtype = dtype.value_or(out.storages_[tensor.storage].dtype);
+    if (out.tensors_.size() >= pickle_value_limit) throw error("more values than any checkpoint has");
+    PickleValue value;
+    value.kind = PickleKind::tensor;
+    value.index = static_cast<std::uint32_t>(out.tensors_.size());
+    out.tensors_.push_back(tensor);
+    return value;
+  }
+
+  // Attributes are dropped, except those of a tensor class, which are the tensor: (storage, offset, shape, strides),
+  // or (tensor, ...) for a parameter.
+  void build(std::uint32_t target, std::uint32_t state) {
+    const auto kind = out.values_[target].kind;
+    if (kind == PickleKind::dict || kind == PickleKind::opaque) return;
+    if (kind != PickleKind::unbuilt) throw error("sets attributes of a plain value");
+    const auto& parts = out.containers_[expect(state, PickleKind::tuple, "the state of a tensor").index];
+    if (parts.size() == 4)
+      out.values_[target] = tensor_value(parts);
+    else if (parts.size() == 5)
+      out.values_[target] = expect(parts[0], PickleKind::tensor, "a tensor");
+    else
+      throw error("a tensor with a state of " + std::to_string(parts.size()) + " parts");
+  }
+
   void call(std::uint32_t callable, std::uint32_t arguments) {
     const auto& function = expect(callable, PickleKind::global, "a name to call");
     const auto& args = out.containers_[expect(arguments, PickleKind::tuple, "a tuple of arguments").index];
@@ -216,23 +247,19 @@ struct Pickle::Machine {
       case PickleGlobal::rebuild_tensor_v3: {
         const bool typed = function.global == PickleGlobal::rebuild_tensor_v3;
         need(typed ? 7 : 4);  // storage, offset, size, stride, requires_grad, hooks, dtype
-        PickleTensor tensor;
-        tensor.storage = expect(args[0], PickleKind::storage, "a storage").index;
-        tensor.offset = count(args[1], "the offset of a tensor");
-        expect(tensor.shape = args[2], PickleKind::tuple, "the shape of a tensor");
-        expect(tensor.strides = args[3], PickleKind::tuple, "the strides of a tensor");
-        tensor.dtype = out.storages_[tensor.storage].dtype;
+        std::optional<DType> dtype;
         if (typed) {
           const auto& type = expect(args[6], PickleKind::global, "a type of numbers");
           if (type.global != PickleGlobal::dtype) throw error("expected a type of numbers");
-          tensor.dtype = type.dtype;
+          dtype = type.dtype;
         }
+        return push(make(tensor_value(args, dtype)));
+      }
+      case PickleGlobal::tensor_class: {
+        if (!args.empty()) return expect(args[0], PickleKind::tensor, "a tensor"), push(args[0]);
         PickleValue value;
-        value.kind = PickleKind::tensor;
-        value.index = static_cast<std::uint32_t>(out.tensors_.size());
-        const auto made = make(value);
-        out.tensors_.push_back(tensor);
-        return push(made);
+        value.kind = PickleKind::unbuilt;
+        return push(make(value));
       }
     }
   }
@@ -403,10 +430,9 @@ VITALS_INLINE bool Pickle::Machine::step() {
       call(callable, arguments);
       break;
     }
-    case 'b': {  // BUILD: attributes, which nobody needs
-      pop();
-      const auto kind = out.values_[top()].kind;
-      if (kind != PickleKind::dict && kind != PickleKind::opaque) throw error("sets attributes of a plain value");
+    case 'b': {  // BUILD
+      const auto state = pop();
+      build(top(), state);
       break;
     }
     case 'Q': push_storage(pop()); break;

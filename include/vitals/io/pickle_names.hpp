@@ -15,6 +15,7 @@ enum class PickleGlobal : std::uint8_t {
   rebuild_tensor,
   rebuild_tensor_v3,
   rebuild_parameter,
+  tensor_class,
   storage_type,
   dtype,
   opaque
@@ -27,7 +28,7 @@ struct PickleName {
 };
 
 // All that a pickle may ask for. `opaque` classes occur in training checkpoints beside the weights: their content is
-// dropped unread. Types of storages and numbers without a DType (complex, quantised) are left out on purpose.
+// dropped unread. The tensor classes are how PyTorch before 0.4 wrote tensors and parameters. Types of storages and numbers without a DType (complex, quantised) are left out on purpose.
 inline constexpr PickleName pickle_names[] = {
     {"collections", "OrderedDict", PickleGlobal::ordered_dict},
     {"torch", "Size", PickleGlobal::size},
@@ -36,6 +37,11 @@ inline constexpr PickleName pickle_names[] = {
     {"torch._utils", "_rebuild_tensor_v3", PickleGlobal::rebuild_tensor_v3},
     {"torch._utils", "_rebuild_parameter", PickleGlobal::rebuild_parameter},
     {"torch._utils", "_rebuild_parameter_with_state", PickleGlobal::rebuild_parameter},
+    {"torch.nn.parameter", "Parameter", PickleGlobal::tensor_class},
+    {"torch", "FloatTensor", PickleGlobal::tensor_class},
+    {"torch.cuda", "FloatTensor", PickleGlobal::tensor_class},
+    {"torch", "LongTensor", PickleGlobal::tensor_class},
+    {"torch.cuda", "LongTensor", PickleGlobal::tensor_class},
     {"torch", "DoubleStorage", PickleGlobal::storage_type, DType::f64},
     {"torch", "FloatStorage", PickleGlobal::storage_type, DType::f32},
     {"torch", "HalfStorage", PickleGlobal::storage_type, DType::f16},
