@@ -3,150 +3,25 @@
 
 #include <bit>
 #include <charconv>
+#include <optional>
 #include <unordered_map>
 
-#include <vitals/core/error.hpp>
-#include <vitals/io/bytes.hpp>
 #include <vitals/io/pickle.hpp>
+#include <vitals/io/pickle_stack.hpp>
 
 namespace vitals::inline v0::io::detail {
 
-// Bounds on what a pickle may make us hold, far above any checkpoint (one of 10,000 tensors has 200,000 values) and
-// about 200 MiB of memory at most.
-inline constexpr std::size_t pickle_value_limit = std::size_t{1} << 21;  // values, and entries of the memo
-inline constexpr std::size_t pickle_push_limit = std::size_t{1} << 24;   // references put on the stack or copied
-inline constexpr std::size_t pickle_line_limit = 4096;                   // bytes of a line of text
-
-struct Pickle::Machine {
-  Pickle& out;
-  std::span<const std::byte> bytes;
-  const std::string& where;
-  std::size_t& at;
-  std::vector<std::uint32_t> stack, memo;
-  std::vector<std::size_t> marks;
-  std::size_t pushes = 0;
+struct PickleMachine : PickleStack {
+  using PickleStack::PickleStack;
   std::unordered_map<std::string_view, std::uint32_t> storage_of_key;
-
-  static constexpr std::uint32_t none = 0, yes = 1, no = 2, opaque = 3, unset = 0xffffffffu;
-
-  Machine(Pickle& pickle, std::span<const std::byte> input, const std::string& file)
-      : out(pickle), bytes(input), where(file), at(pickle.at_) {
-    out.values_.resize(4);
-    out.values_[yes].kind = out.values_[no].kind = PickleKind::boolean;
-    out.values_[yes].integer = 1;
-    out.values_[opaque].kind = PickleKind::opaque;
-  }
-
-  FormatError error(const std::string& what, const std::string& advice = "the file is damaged") const {
-    return FormatError("pickle: " + what, where + ", byte " + std::to_string(at) + " of the pickle", advice);
-  }
-
-  // --- bytes -----------------------------------------------------------------------------------------------------
-  std::string_view take(std::uint64_t n) {
-    if (n > bytes.size() - at) throw error("ends in the middle of a value");
-    const auto piece = bytes.subspan(at, n);
-    at += n;
-    return as_text(piece);
-  }
-  template <class T>
-  T number() {
-    return load<T>(take(sizeof(T)).data());
-  }
-  std::string_view line() {
-    const auto rest = as_text(bytes.subspan(at)).substr(0, pickle_line_limit);
-    const auto end = rest.find('\n');
-    if (end == std::string_view::npos) throw error("a line of text without end");
-    at += end + 1;
-    return rest.substr(0, end);
-  }
-  std::uint32_t decimal_index() {
-    const auto text = line();
-    std::uint32_t value = 0;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (problem != std::errc{} || end != text.data() + text.size()) throw error("a number that is not one");
-    return value;
-  }
-
-  // --- stack -----------------------------------------------------------------------------------------------------
-  void charge(std::size_t n) {
-    if (n > pickle_push_limit - pushes) throw error("more values than any checkpoint has", "the file may be hostile");
-    pushes += n;
-  }
-  void push(std::uint32_t value) {
-    charge(1);
-    stack.push_back(value);
-  }
-  std::uint32_t make(const PickleValue& value) {
-    if (out.values_.size() >= pickle_value_limit)
-      throw error("more values than any checkpoint has", "the file may be hostile");
-    out.values_.push_back(value);
-    return static_cast<std::uint32_t>(out.values_.size() - 1);
-  }
-  void push_container(PickleKind kind, std::vector<std::uint32_t> items) {
-    PickleValue value;
-    value.kind = kind;
-    value.index = static_cast<std::uint32_t>(out.containers_.size());
-    const auto made = make(value);
-    out.containers_.push_back(std::move(items));
-    push(made);
-  }
-  void push_integer(std::int64_t integer) {
-    PickleValue value;
-    value.kind = PickleKind::integer;
-    value.integer = integer;
-    push(make(value));
-  }
-  void push_real(double real) {
-    PickleValue value;
-    value.kind = PickleKind::real;
-    value.real = real;
-    push(make(value));
-  }
-  void push_text(PickleKind kind, std::string_view text) {
-    if (text.size() > 0xffffffffu) throw error("a text of " + std::to_string(text.size()) + " bytes");
-    PickleValue value;
-    value.kind = kind;
-    value.index = static_cast<std::uint32_t>(text.size());
-    value.text = text.data();
-    push(make(value));
-  }
-  std::size_t floor() const { return marks.empty() ? 0 : marks.back(); }
-  std::uint32_t pop() {
-    if (stack.size() <= floor()) throw error("takes a value from an empty stack");
-    const auto value = stack.back();
-    stack.pop_back();
-    return value;
-  }
-  std::uint32_t& top() {
-    if (stack.size() <= floor()) throw error("looks at an empty stack");
-    return stack.back();
-  }
-  std::vector<std::uint32_t> pop_to_mark() {
-    if (marks.empty()) throw error("a mark is missing");
-    const auto begin = stack.begin() + static_cast<std::ptrdiff_t>(marks.back());
-    std::vector<std::uint32_t> items(begin, stack.end());
-    stack.erase(begin, stack.end());
-    marks.pop_back();
-    return items;
-  }
-  void put(std::uint64_t index) {
-    if (index >= pickle_value_limit)
-      throw error("a memo number of " + std::to_string(index), "the file may be hostile");
-    if (index >= memo.size()) memo.resize(index + 1, unset);
-    memo[index] = top();
-  }
-  void get(std::uint64_t index) {
-    if (index >= memo.size() || memo[index] == unset) throw error("recalls what was never stored");
-    push(memo[index]);
-  }
 
   // --- containers -------------------------------------------------------------------------------------------------
   void extend(PickleKind kind, std::span<const std::uint32_t> items, const char* what) {
-    const auto& target = out.values_[top()];
+    const auto& target = out.values[top()];
     if (target.kind == PickleKind::opaque) return;
     if (target.kind != kind) throw error(std::string(what) + " something that is not one");
     if (kind == PickleKind::dict && items.size() % 2 != 0) throw error("a dictionary key without value");
-    auto& into = out.containers_[target.index];
+    auto& into = out.containers[target.index];
     into.insert(into.end(), items.begin(), items.end());
   }
 
@@ -165,7 +40,7 @@ struct Pickle::Machine {
   }
 
   const PickleValue& expect(std::uint32_t value, PickleKind kind, const char* what) const {
-    const auto& v = out.values_[value];
+    const auto& v = out.values[value];
     if (v.kind != kind) throw error(std::string("expected ") + what);
     return v;
   }
@@ -182,33 +57,33 @@ struct Pickle::Machine {
     tensor.offset = count(parts[1], "the offset of a tensor");
     expect(tensor.shape = parts[2], PickleKind::tuple, "the shape of a tensor");
     expect(tensor.strides = parts[3], PickleKind::tuple, "the strides of a tensor");
-    tensor.dtype = dtype.value_or(out.storages_[tensor.storage].dtype);
-    if (out.tensors_.size() >= pickle_value_limit) throw error("more values than any checkpoint has");
+    tensor.dtype = dtype.value_or(out.storages[tensor.storage].dtype);
+    if (out.tensors.size() >= pickle_value_limit) throw error("more values than any checkpoint has");
     PickleValue value;
     value.kind = PickleKind::tensor;
-    value.index = static_cast<std::uint32_t>(out.tensors_.size());
-    out.tensors_.push_back(tensor);
+    value.index = static_cast<std::uint32_t>(out.tensors.size());
+    out.tensors.push_back(tensor);
     return value;
   }
 
   // Attributes are dropped, except those of a tensor class, which are the tensor: (storage, offset, shape, strides),
   // or (tensor, ...) for a parameter.
   void build(std::uint32_t target, std::uint32_t state) {
-    const auto kind = out.values_[target].kind;
+    const auto kind = out.values[target].kind;
     if (kind == PickleKind::dict || kind == PickleKind::opaque) return;
     if (kind != PickleKind::unbuilt) throw error("sets attributes of a plain value");
-    const auto& parts = out.containers_[expect(state, PickleKind::tuple, "the state of a tensor").index];
+    const auto& parts = out.containers[expect(state, PickleKind::tuple, "the state of a tensor").index];
     if (parts.size() == 4)
-      out.values_[target] = tensor_value(parts);
+      out.values[target] = tensor_value(parts);
     else if (parts.size() == 5)
-      out.values_[target] = expect(parts[0], PickleKind::tensor, "a tensor");
+      out.values[target] = expect(parts[0], PickleKind::tensor, "a tensor");
     else
       throw error("a tensor with a state of " + std::to_string(parts.size()) + " parts");
   }
 
   void call(std::uint32_t callable, std::uint32_t arguments) {
     const auto& function = expect(callable, PickleKind::global, "a name to call");
-    const auto& args = out.containers_[expect(arguments, PickleKind::tuple, "a tuple of arguments").index];
+    const auto& args = out.containers[expect(arguments, PickleKind::tuple, "a tuple of arguments").index];
     const auto need = [&](std::size_t n) {
       if (args.size() < n) throw error("a call with too few arguments");
     };
@@ -224,7 +99,7 @@ struct Pickle::Machine {
         return push(args[0]);
       case PickleGlobal::size: {
         need(1);
-        auto shape = out.values_[args[0]];
+        auto shape = out.values[args[0]];
         if (shape.kind != PickleKind::tuple && shape.kind != PickleKind::list) throw error("expected a tuple of sizes");
         shape.kind = PickleKind::tuple;
         return push(make(shape));
@@ -232,10 +107,10 @@ struct Pickle::Machine {
       case PickleGlobal::ordered_dict: {
         std::vector<std::uint32_t> items;
         if (!args.empty()) {  // OrderedDict([[key, value], ...])
-          for (const auto pair : out.containers_[expect(args[0], PickleKind::list, "a list of pairs").index]) {
-            const auto& p = out.values_[pair];
+          for (const auto pair : out.containers[expect(args[0], PickleKind::list, "a list of pairs").index]) {
+            const auto& p = out.values[pair];
             if (p.kind != PickleKind::tuple && p.kind != PickleKind::list) throw error("expected a pair");
-            const auto& two = out.containers_[p.index];
+            const auto& two = out.containers[p.index];
             if (two.size() != 2) throw error("expected a pair");
             charge(2);
             items.insert(items.end(), two.begin(), two.end());
@@ -266,18 +141,18 @@ struct Pickle::Machine {
 
   // ("storage", type, key, device, number of elements[, None]); the device does not matter here.
   void push_storage(std::uint32_t id) {
-    const auto& parts = out.containers_[expect(id, PickleKind::tuple, "the description of a storage").index];
-    if (parts.size() < 5 || out.text(expect(parts[0], PickleKind::text, "a text")) != "storage")
+    const auto& parts = out.containers[expect(id, PickleKind::tuple, "the description of a storage").index];
+    if (parts.size() < 5 || text_of(expect(parts[0], PickleKind::text, "a text")) != "storage")
       throw error("refers to something that is not a storage");
     const auto& type = expect(parts[1], PickleKind::global, "the type of a storage");
     if (type.global != PickleGlobal::storage_type) throw error("expected the type of a storage");
     if (parts.size() > 5 && parts[5] != none)
       throw error("a view of a storage, as PyTorch 0.3 wrote it", "save it anew");
-    PickleStorage storage{out.text(expect(parts[2], PickleKind::text, "the key of a storage")), type.dtype,
+    PickleStorage storage{text_of(expect(parts[2], PickleKind::text, "the key of a storage")), type.dtype,
                           count(parts[4], "the size of a storage")};
-    const auto [known, added] = storage_of_key.emplace(storage.key, static_cast<std::uint32_t>(out.storages_.size()));
-    if (added) out.storages_.push_back(storage);
-    const auto& first = out.storages_[known->second];
+    const auto [known, added] = storage_of_key.emplace(storage.key, static_cast<std::uint32_t>(out.storages.size()));
+    if (added) out.storages.push_back(storage);
+    const auto& first = out.storages[known->second];
     if (first.dtype != storage.dtype || first.numel != storage.numel)
       throw error("storage " + printable(storage.key) + " is described in two ways");
     PickleValue value;
@@ -312,16 +187,11 @@ struct Pickle::Machine {
     push_text(PickleKind::text, text);
   }
 
-  void run() {
-    while (!step()) {
-    }
-    out.root_ = pop();
-  }
   bool step();
 };
 
 // One opcode; true at STOP.
-VITALS_INLINE bool Pickle::Machine::step() {
+VITALS_INLINE bool PickleMachine::step() {
   const auto opcode = number<std::uint8_t>();
   // clang-format off
   switch (opcode) {
@@ -396,7 +266,7 @@ VITALS_INLINE bool Pickle::Machine::step() {
     case '}': push_container(PickleKind::dict, {}); break;
     case 'd':
       push_container(PickleKind::dict, pop_to_mark());
-      if (out.containers_.back().size() % 2 != 0) throw error("a dictionary key without value");
+      if (out.containers.back().size() % 2 != 0) throw error("a dictionary key without value");
       break;
     case 's': {
       const auto value = pop(), key = pop();
@@ -412,8 +282,8 @@ VITALS_INLINE bool Pickle::Machine::step() {
     }
     case 0x93: {
       const auto name = pop(), module = pop();
-      push_global(out.text(expect(module, PickleKind::text, "the name of a module")),
-                  out.text(expect(name, PickleKind::text, "a name in a module")));
+      push_global(text_of(expect(module, PickleKind::text, "the name of a module")),
+                  text_of(expect(name, PickleKind::text, "a name in a module")));
       break;
     }
     case 'i': {  // INST: a name, then the arguments since the mark
@@ -455,7 +325,11 @@ VITALS_INLINE bool Pickle::Machine::step() {
 }
 
 VITALS_INLINE Pickle::Pickle(std::span<const std::byte> bytes, const std::string& where) {
-  Machine(*this, bytes, where).run();
+  PickleMachine machine(arena_, bytes, where);
+  while (!machine.step()) {
+  }
+  root_ = machine.pop();
+  consumed_ = machine.at;
 }
 
 }  // namespace vitals::inline v0::io::detail
