@@ -19,7 +19,7 @@ struct DatasetSizes {
 struct DatasetOptions {
   std::uint64_t seed = 0;
   std::size_t side = 256;  ///< pixels, square films
-  Progress progress;
+  Progress progress = {};
   Executor* executor = nullptr;  ///< nullptr: default_pool()
 };
 
