@@ -26,9 +26,9 @@ const char* name(Finding);
 struct Options {
   std::size_t height = 256, width = 256;  ///< pixels, 16 to 4096
   std::uint64_t seed = 0;
-  std::uint64_t patient = 0;      ///< anatomy and where the findings are
-  std::uint64_t film = 0;         ///< position, breathing, exposure and noise of one picture of the patient
-  std::vector<Finding> findings;  ///< what to draw in; none: healthy
+  std::uint64_t patient = 0;           ///< anatomy and where the findings are
+  std::uint64_t film = 0;              ///< position, breathing, exposure and noise of one picture of the patient
+  std::vector<Finding> findings = {};  ///< what to draw in; none: healthy
 };
 
 /// A finding as it lies in the picture, in pixels. Of an effusion: the middle of its visible fluid and half its height.
