@@ -73,8 +73,6 @@ vt::transforms::Transform ModelOptions::transform() const {
 
 Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size) {
   if (!options.adapter.empty()) throw UsageError("--adapter: adapters are not available in this version");
-  if (options.dtype != "float32")
-    throw UsageError("--dtype: " + options.dtype + " is not available in this version; use float32");
   if (options.batch == 0) throw UsageError("--batch: at least one image");
   const auto size = options.transform().size();
   const std::size_t patch = vt::dinov2::preset_by_name(options.model).config.patch;
@@ -90,19 +88,22 @@ Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size)
   vt::set_default_threads(static_cast<unsigned>(options.threads));
   vt::LoadOptions how;
   how.positions = positions_of(options.positions);
+  const bool half = options.dtype == "bfloat16";
   Model model;
   if (options.weights.empty()) {
     model.random = true;
     model.weights = model.weights_sha256 = "random weights (seed " + std::to_string(options.seed) + ")";
     bar.say("no --weights: " + model.weights);
-    model.backbone = vt::dinov2::random(options.model, options.seed, how);
+    model.backbone = half ? vt::dinov2::random<vt::Cpu<vt::bfloat16>>(options.model, options.seed, how)
+                          : vt::dinov2::random<vt::Cpu<float>>(options.model, options.seed, how);
   } else {
     const auto* fits = vt::dinov2::preset_of(vt::Checkpoint::open(options.weights));
     if (fits && fits->name != options.model)
       throw vt::DataError("these are weights of " + std::string(fits->name) + ", not of " + options.model,
                           options.weights.string(), "give --model " + std::string(fits->name));
     model.weights = options.weights.string();
-    model.backbone = vt::dinov2::load(options.model, options.weights, how);
+    model.backbone = half ? vt::dinov2::load<vt::Cpu<vt::bfloat16>>(options.model, options.weights, how)
+                          : vt::dinov2::load<vt::Cpu<float>>(options.model, options.weights, how);
     model.weights_sha256 = vt::sha256_of_file(options.weights);
   }
   return model;

@@ -41,7 +41,7 @@ struct Model {
 };
 
 /// Sets the number of threads and loads the weights; without a file, random weights, which it says on stderr.
-/// Throws UsageError for what is not there yet (--adapter, --dtype bfloat16), and what loading throws.
+/// Throws UsageError for what is not there yet (--adapter), and what loading throws.
 /// `check_size` false: --size is not used, the pixels have theirs.
 Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size = true);
 
