@@ -26,6 +26,7 @@
 #include <vitals/io/atomic_file.hpp>
 #include <vitals/io/csv.hpp>
 #include <vitals/io/image.hpp>
+#include <vitals/io/json.hpp>
 #include <vitals/io/npy.hpp>
 #include <vitals/io/npz.hpp>
 #include <vitals/io/safetensors.hpp>

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Every header of include/vitals compiles alone, as the first and only include of a file, twice in a row, without a
-# warning, header-only and with declarations only.
-#   alone.sh INCLUDE_FOLDER COMPILER [FLAGS...]
+# warning, with declarations only and header-only; the umbrella reaches all of them. A second compiler reads every
+# implementation once, through the umbrella (--umbrella), which is quicker.
+#   alone.sh [--umbrella] INCLUDE_FOLDER COMPILER [FLAGS...]
 set -euo pipefail
+only_umbrella=0
+if [ "$1" = --umbrella ]; then only_umbrella=1; shift; fi
 include=$1 compiler=$2
 shift 2
 flags=(-std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Werror -I "$include" "$@")
@@ -14,7 +17,9 @@ one() {
 #include <$header>
 int main() {}"
   "${compiler_and_flags[@]}" -DVITALS_COMPILED -x c++ - <<<"$text" || { echo "FAIL $header (declarations only)"; return 1; }
-  grep -q VITALS_HEADER_ONLY "$include/$header" || [ "$header" = vitals/vitals.hpp ] || return 0
+  if [ "$header" != vitals/vitals.hpp ]; then
+    if [ "$only_umbrella" = 1 ] || ! grep -q VITALS_HEADER_ONLY "$include/$header"; then return 0; fi
+  fi
   "${compiler_and_flags[@]}" -x c++ - <<<"$text" || { echo "FAIL $header (header-only)"; return 1; }
 }
 
@@ -28,5 +33,11 @@ for header in "${headers[@]}"; do
   one "$header" &
 done
 while [ "$running" -gt 0 ]; do wait -n || failed=1; running=$((running - 1)); done
+
+# The umbrella reaches every one of them.
+reached=$("${compiler_and_flags[@]}" -M -x c++ - <<<'#include <vitals/vitals.hpp>' | tr ' ' '\n' | grep -oE 'vitals/[^ ]*\.hpp$' | sort -u)
+for header in "${headers[@]}"; do
+  grep -qxF "$header" <<<"$reached" || { echo "FAIL $header is not in vitals/vitals.hpp"; failed=1; }
+done
 echo "${#headers[@]} headers, $("$compiler" --version | head -n 1)"
 exit "$failed"
