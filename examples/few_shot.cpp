@@ -99,8 +99,10 @@ int main(int argc, char** argv) {
         }
         run.clock(method);
         if (!data.plot.empty())
-          vt::io::write_text_file(data.plot,
-                                  vt::report::few_shot_svg(model.model + ", " + selection, "AUROC", shots, curves));
+          vt::io::write_text_file(
+              data.plot,
+              vt::report::few_shot_svg(model.model + ", " + selection, "AUROC", shots, curves,
+                                       selection == "study" ? "training images" : "training images of each class"));
         run.finish();
       });
 }

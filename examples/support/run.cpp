@@ -149,8 +149,10 @@ void Run::finish() {
         data_options_.plot,
         vt::report::roc_svg(first.name, roc_curves(dataset_.task, dataset_.classes, targets, first.scores)));
   if (!data_options_.table.empty())
-    vt::io::write_text_file(data_options_.table,
-                            vt::report::table_svg(model_options_.model + ", " + model_.weights, shown));
+    vt::io::write_text_file(
+        data_options_.table,
+        vt::report::table_svg(model_options_.model + ", " + std::filesystem::path(model_.weights).filename().string(),
+                              shown));
   report_.peak_memory_mib = vt::report::peak_memory_mib();
   vt::report::write_json(data_options_.report, report_);
   std::cout << vt::report::table(shown);

@@ -133,8 +133,10 @@ TEST_CASE("few_shot: one result for each number of shots, and the curve") {
   const auto linear = run("few_shot", s.arguments({"--shots", "2", "--method", "linear", "--selection", "study",
                                                    "--epochs", "3", "--cache", s / "cache"}));
   INFO(linear.err);
-  // the study takes images 0 and 8 of train, which may be of one class: that is the rule's own
-  REQUIRE((linear.status == 0 || linear.status == 1));
+  REQUIRE(linear.status == 0);
+  const auto study = test::json_of(s / "r.json");  // the same two images each time: images 0 and 13
+  CHECK(!test::result_of(study, "linear shots=2").HasMember("sd"));
+  CHECK(std::string(study["conditions"]["selection"].GetString()) == "study");
   const auto many = run("few_shot", s.arguments({"--shots", "2,50"}, "none.json"));
   CHECK(many.status == 1);
   CHECK_THAT(test::last_line(many.err), StartsWith("few_shot: error: ") && Contains("50"));

@@ -26,10 +26,10 @@ struct ShotsCurve {
   std::vector<double> spread;  ///< half length of the whiskers (standard deviation over repeats); empty: none
 };
 
-/// `shots` are the labels of the horizontal axis ("1", "2", ... "all"), evenly spaced.
+/// `shots` are the labels of the horizontal `axis` ("1", "2", ... "all"), evenly spaced.
 /// Throws ShapeError where a curve has another length than `shots`.
 std::string few_shot_svg(const std::string& title, const std::string& metric, const std::vector<std::string>& shots,
-                         const std::vector<ShotsCurve>& curves);
+                         const std::vector<ShotsCurve>& curves, const std::string& axis = "training images");
 
 /// The results as a table, each value drawn as a dot with its 95 % interval.
 std::string table_svg(const std::string& title, const std::vector<Result>& results);

@@ -107,7 +107,8 @@ VITALS_INLINE std::string roc_svg(const std::string& title,
 }
 
 VITALS_INLINE std::string few_shot_svg(const std::string& title, const std::string& metric,
-                                       const std::vector<std::string>& shots, const std::vector<ShotsCurve>& curves) {
+                                       const std::vector<std::string>& shots, const std::vector<ShotsCurve>& curves,
+                                       const std::string& axis) {
   constexpr double left = 70, top = 50, width = 520, height = 320;
   std::vector<std::string> names;
   double widest = 0, low = 1e300, high = -1e300;
@@ -142,7 +143,7 @@ VITALS_INLINE std::string few_shot_svg(const std::string& title, const std::stri
     svg.words(left - 10, y(v) + 4, fixed(v, digits), "end");
   }
   for (std::size_t i = 0; i < shots.size(); ++i) svg.words(x(i), top + height + 20, shots[i], "middle");
-  svg.words(left + width / 2, top + height + 44, "training images", "middle");
+  svg.words(left + width / 2, top + height + 44, axis, "middle");
   svg.words(24, top + height / 2, metric, "middle",
             ("transform=\"rotate(-90 24 " + fixed(top + height / 2, 0) + ")\"").c_str());
   for (std::size_t c = 0; c < curves.size(); ++c) {
