@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Times vitals against PyTorch and numpy: the same work with the same weights, in rounds that take turns.
+#
+#   bench/compare/run.sh [options]
+#
+#   --quick         few rounds and small slices: does everything work? Its figures are rough
+#   --threads N     threads of every side (default 2)
+#   --rounds N      rounds of each case (default 15; 3 with --quick)
+#   --peers LIST    torch, numpy or both (default torch,numpy)
+#   --venv FOLDER   the Python environment of the peers; made and filled where it is missing (default build-bench/venv)
+#   --pip "ARGS"    more arguments for pip install, such as another package index. PyTorch's usual Linux package brings
+#                   GPU libraries of some gigabytes; an index of CPU-only packages spares them
+#   --out FOLDER    where results.md and results.json go (default build-bench/compare)
+#   --build FOLDER  where our side is built (default build-bench, the preset `bench`)
+#   --verbose       show everything that the compiler and pip print
+#   --help          this text
+#
+# Versions of the peers: bench/compare/requirements.txt. Prints the table; exit 0 when all sides agree, 1 when outputs
+# disagree or something failed, 2 when the command line is wrong. For figures worth quoting let nothing else run.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tools/common.sh
+. "$here/../../tools/common.sh"
+
+command="bench/compare/run.sh"
+build=$root/build-bench venv='' out='' peers=torch,numpy pip_arguments='' options=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) options+=(--quick); command+=" --quick" ;;
+    --threads | --rounds)
+      [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage_error "$1 needs a number"
+      options+=("$1" "$2"); command+=" $1 $2"; shift ;;
+    --peers | --venv | --pip | --out | --build)
+      [ -n "${2:-}" ] || usage_error "$1 needs a value"
+      case $1 in
+        --peers) peers=$2; command+=" --peers $2" ;;
+        --venv) venv=$2 ;;
+        --pip) pip_arguments=$2 ;;
+        --out) out=$2 ;;
+        --build) build=$2 ;;
+      esac
+      shift ;;
+    --verbose) verbose=1 ;;
+    --help | -h) help_text; exit 0 ;;
+    *) usage_error "unknown option '$1'" ;;
+  esac
+  shift
+done
+[[ $peers =~ ^(torch|numpy|torch,numpy|numpy,torch)$ ]] || usage_error "--peers: torch, numpy or both, joined by a comma"
+venv=${venv:-$build/venv} out=${out:-$build/compare}
+
+stage "peers ($venv)"
+wanted=(numpy safetensors threadpoolctl)
+[[ $peers == *torch* ]] && wanted+=(torch)
+if [ ! -x "$venv/bin/python" ]; then
+  # A virtual environment that is only half filled has no mark and is filled again.
+  logged "$build/logs/venv.log" python3 -m venv "$venv" || die "no virtual environment (Debian: apt-get install python3-venv)"
+fi
+if ! "$venv/bin/python" -c "import importlib.util, sys; sys.exit(any(importlib.util.find_spec(m) is None for m in sys.argv[1:]))" "${wanted[@]}"; then
+  requirements=()
+  for package in "${wanted[@]}"; do requirements+=("$(grep "^$package==" "$here/requirements.txt")"); done
+  note "installing ${requirements[*]}"
+  # shellcheck disable=SC2086  # several arguments in one option
+  logged "$build/logs/pip.log" "$venv/bin/python" -m pip install --disable-pip-version-check $pip_arguments "${requirements[@]}" ||
+    die "pip install failed; see $build/logs/pip.log"
+fi
+
+stage "our side ($build)"
+launcher=()
+if command -v ccache >/dev/null; then launcher+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+(cd "$root" && logged "$build/logs/configure.log" cmake --preset bench -B "$build" "${launcher[@]}") || die "configuration failed"
+logged "$build/logs/build.log" cmake --build "$build" -j "$(compile_jobs)" --target compare_worker || die "the build failed"
+
+stage "rounds (load average now: $(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo unknown))"
+"$venv/bin/python" "$here/compare.py" --worker "$build/bench/compare_worker" --out "$out" --peers "$peers" \
+  --command "$command" "${options[@]}"

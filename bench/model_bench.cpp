@@ -1,0 +1,54 @@
+// Forward passes of whole backbones with random weights: images a second and percent of the peak. Names:
+// forward/model/side/batch/threads.
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <vitals/core/tensor.hpp>
+#include <vitals/models/dinov2.hpp>
+
+#include "bench.hpp"
+#include "flop.hpp"
+
+namespace {
+
+const vitals::Backbone& backbone(const std::string& preset) {  // one at a time: random weights take a second
+  static std::string have;
+  static std::unique_ptr<vitals::Backbone> model;
+  if (have != preset) {
+    model.reset();
+    model = vitals::dinov2::random(preset, 0);
+    have = preset;
+  }
+  return *model;
+}
+
+void add_forward(const std::string& preset, std::size_t side, std::size_t batch, unsigned threads) {
+  bench::add("forward/" + preset + "/" + std::to_string(side) + "/batch_" + std::to_string(batch) +
+                 bench::threads_label(threads),
+             [=](benchmark::State& state) {
+               const auto& model = backbone(preset);
+               vitals::Tensor<float, vitals::dyn, 3, vitals::dyn, vitals::dyn> pixels({batch, 3, side, side});
+               const auto numbers = bench::random_numbers(pixels.size(), 1);
+               std::copy(numbers.begin(), numbers.end(), pixels.begin());
+               const vitals::FeatureRequest request{.executor = &bench::pool(threads)};
+               benchmark::DoNotOptimize(model.features(pixels, request));  // buffers and positions of this size
+               bench::Runs runs(state, [&] { benchmark::DoNotOptimize(model.features(pixels, request)); });
+               runs.images(batch);
+               runs.flop(bench::forward_flop(model.info(), side, side) * static_cast<double>(batch), threads);
+             })
+      ->Unit(benchmark::kMillisecond);
+}
+
+}  // namespace
+
+void bench::add_benchmarks() {
+  for (const char* preset : {"dinov2_vits14", "dinov2_vitb14"})
+    for (unsigned threads : bench::thread_counts()) {
+      add_forward(preset, 224, 1, threads);
+      add_forward(preset, 224, 8, threads);
+      if (std::string(preset) == "dinov2_vits14") add_forward(preset, 518, 1, threads);
+    }
+}

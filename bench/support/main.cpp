@@ -1,0 +1,78 @@
+// main of every benchmark: Google Benchmark's options (--help lists them) and --threads N.
+#include <charconv>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <vitals/backend/cpu/isa.hpp>
+#include <vitals/core/error.hpp>
+#include <vitals/core/version.hpp>
+
+#include "bench.hpp"
+#include "peak.hpp"
+
+namespace bench {
+
+namespace {
+unsigned wanted_threads = 0;
+}
+
+unsigned threads() {
+  if (wanted_threads == 0) wanted_threads = vitals::ThreadPool().threads();
+  return wanted_threads;
+}
+
+vitals::Executor& pool(unsigned n) {
+  static std::map<unsigned, std::unique_ptr<vitals::ThreadPool>> pools;
+  auto& found = pools[n];
+  if (!found) found = std::make_unique<vitals::ThreadPool>(n);
+  return *found;
+}
+
+double peak(unsigned n) {
+  static std::map<unsigned, double> peaks;
+  auto& found = peaks[n];
+  if (found == 0) found = measure_peak(vitals::backend::cpu::active_isa(), n);
+  return found;
+}
+
+}  // namespace bench
+
+int main(int argc, char** argv) {
+  std::vector<char*> others;
+  for (int i = 0; i < argc; ++i) {
+    std::string_view word = argv[i];
+    const bool inline_value = word.starts_with("--threads=");
+    if (word != "--threads" && !inline_value) {
+      others.push_back(argv[i]);
+      continue;
+    }
+    word = inline_value ? word.substr(10) : i + 1 < argc ? std::string_view(argv[++i]) : std::string_view();
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), bench::wanted_threads);
+    if (error != std::errc() || end != word.data() + word.size() || bench::wanted_threads == 0 ||
+        bench::wanted_threads > 1024) {
+      std::fprintf(stderr, "%s: error: --threads needs a number from 1 to 1024\n", argv[0]);
+      return 2;
+    }
+  }
+  int count = static_cast<int>(others.size());
+  try {
+    benchmark::Initialize(&count, others.data());
+    if (benchmark::ReportUnrecognizedArguments(count, others.data())) return 2;
+    benchmark::AddCustomContext("vitals", vitals::version);
+    benchmark::AddCustomContext("instruction set", vitals::backend::cpu::name(vitals::backend::cpu::active_isa()));
+    for (unsigned n : bench::thread_counts())
+      benchmark::AddCustomContext("float32 peak, " + std::to_string(n) + " thread" + (n > 1 ? "s" : ""),
+                                  std::to_string(static_cast<long>(bench::peak(n) * 1e-9)) + " GFLOP/s");
+    bench::add_benchmarks();
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+  } catch (const vitals::Error& error) {
+    std::fprintf(stderr, "%s: error: %s\n", argv[0], error.what());
+    return 1;
+  }
+  return 0;
+}
