@@ -1,5 +1,5 @@
 // Forward passes of whole backbones with random weights: images a second and percent of the peak. Names:
-// forward/model/side/batch/threads.
+// forward/precision/model/side/batch/threads.
 #include <algorithm>
 #include <cstddef>
 #include <memory>
@@ -14,22 +14,26 @@
 
 namespace {
 
-const vitals::Backbone& backbone(const std::string& preset) {  // one at a time: random weights take a second
+const vitals::Backbone& backbone(const std::string& preset,
+                                 bench::Precision precision) {  // one at a time: random weights take a second
   static std::string have;
   static std::unique_ptr<vitals::Backbone> model;
-  if (have != preset) {
+  const std::string wanted = preset + bench::name(precision);
+  if (have != wanted) {
     model.reset();
-    model = vitals::dinov2::random(preset, 0);
-    have = preset;
+    model = precision == bench::Precision::float32 ? vitals::dinov2::random(preset, 0)
+                                                   : vitals::dinov2::random<vitals::Cpu<vitals::bfloat16>>(preset, 0);
+    have = wanted;
   }
   return *model;
 }
 
-void add_forward(const std::string& preset, std::size_t side, std::size_t batch, unsigned threads) {
-  bench::add("forward/" + preset + "/" + std::to_string(side) + "/batch_" + std::to_string(batch) +
-                 bench::threads_label(threads),
+void add_forward(bench::Precision precision, const std::string& preset, std::size_t side, std::size_t batch,
+                 unsigned threads) {
+  bench::add("forward/" + std::string(bench::name(precision)) + "/" + preset + "/" + std::to_string(side) + "/batch_" +
+                 std::to_string(batch) + bench::threads_label(threads),
              [=](benchmark::State& state) {
-               const auto& model = backbone(preset);
+               const auto& model = backbone(preset, precision);
                vitals::Tensor<float, vitals::dyn, 3, vitals::dyn, vitals::dyn> pixels({batch, 3, side, side});
                const auto numbers = bench::random_numbers(pixels.size(), 1);
                std::copy(numbers.begin(), numbers.end(), pixels.begin());
@@ -45,10 +49,11 @@ void add_forward(const std::string& preset, std::size_t side, std::size_t batch,
 }  // namespace
 
 void bench::add_benchmarks() {
-  for (const char* preset : {"dinov2_vits14", "dinov2_vitb14"})
-    for (unsigned threads : bench::thread_counts()) {
-      add_forward(preset, 224, 1, threads);
-      add_forward(preset, 224, 8, threads);
-      if (std::string(preset) == "dinov2_vits14") add_forward(preset, 518, 1, threads);
-    }
+  for (const auto precision : {Precision::float32, Precision::bfloat16})
+    for (const char* preset : {"dinov2_vits14", "dinov2_vitb14"})
+      for (unsigned threads : thread_counts()) {
+        add_forward(precision, preset, 224, 1, threads);
+        add_forward(precision, preset, 224, 8, threads);
+        if (preset == std::string("dinov2_vits14")) add_forward(precision, preset, 518, 1, threads);
+      }
 }

@@ -1,8 +1,8 @@
 """Times vitals against PyTorch and numpy: the same work, the same weights, in rounds that take turns. See run.sh.
 
 Every side is a process that stays alive and is asked over a pipe (worker.cpp, peers.py), so nothing but the work is
-timed and no side's start matters. A round asks both sides one after the other, who goes first alternates; what counts is
-the median over the rounds of the ratio within a round.
+timed and no side's start matters. A round asks both sides one after the other, who goes first alternates; what counts
+is the median over the rounds of the ratio within a round.
 """
 import argparse
 import json
@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 SHAPES = {"dinov2_vits14": ("ViT-S/14", 384, 12), "dinov2_vitb14": ("ViT-B/14", 768, 12)}
 ITEMS, QUERIES, WIDTH, TOP = 86_524, 25_596, 384, 200  # NIH ChestX-ray14: train + val, test; ViT-S features
 LABELS = 15
+BUSY = " Something else was running: threads that wait for each other suffer most; do not quote these figures."
 FEW = 16  # queries of the short search that tells what is done once
 
 
@@ -221,7 +222,8 @@ def table(report):
              f" ({', '.join(report['processor']['vectors']) or 'no vector extensions known'});"
              f" float32 peak of {report['threads']} threads {report['peak_gflops']:.0f} GFLOP/s.",
              f"Sides: {sides}.",
-             f"Load average before and after (1 min): {report['load_before'][0]:.1f}, {report['load_after'][0]:.1f}.", "",
+             f"Load average (1 min) before: {report['load_before'][0]:.1f}, after, with our own work:"
+             f" {report['load_after'][0]:.1f}." + (BUSY if report["load_before"][0] > 1.5 else ""), "",
              "| work | vitals | peer | | unit | ratio (range of rounds) | goal | outputs differ by |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for r in report["results"]:

@@ -160,7 +160,7 @@ class Worker {
       out << "{\"version\": " << quoted(vitals::version)
           << ", \"instruction_set\": " << quoted(vitals::backend::cpu::name(isa))
           << ", \"threads\": " << pool_.threads()
-          << ", \"peak_gflops\": " << bench::measure_peak(isa, pool_.threads()) * 1e-9
+          << ", \"peak_gflops\": " << bench::measure_peak(isa, bench::Precision::float32, pool_.threads()) * 1e-9
           << ", \"peak_memory_mib\": " << bench::peak_memory() / 1048576 << "}";
       return out.str();
     }

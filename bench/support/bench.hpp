@@ -13,6 +13,8 @@
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/rng.hpp>
 
+#include "peak.hpp"
+
 namespace bench {
 
 /// --threads N of the command line; else every processor that this process may use.
@@ -20,7 +22,7 @@ unsigned threads();
 /// A pool of n threads, kept for the life of the process.
 vitals::Executor& pool(unsigned n);
 /// FLOP/s of n threads with the instruction set in use, measured at the first call.
-double peak(unsigned n);
+double peak(unsigned n, Precision precision = Precision::float32);
 
 /// Numbers in [-1, 1), the same for the same seed.
 inline std::vector<float> random_numbers(std::size_t n, std::uint64_t seed) {
@@ -52,9 +54,9 @@ class Runs {
   double median() const { return median_; }  ///< seconds
 
   /// GFLOP/s and percent of the peak of n threads; flop is that of one run.
-  void flop(double flop, unsigned n) {
+  void flop(double flop, unsigned n, Precision precision = Precision::float32) {
     state_.counters["GFLOP/s"] = flop / median_ * 1e-9;
-    state_.counters["percent of peak"] = 100 * flop / median_ / peak(n);
+    state_.counters["percent of peak"] = 100 * flop / median_ / peak(n, precision);
   }
   /// GB/s of memory; bytes read and written by one run.
   void bytes(double bytes) { state_.counters["GB/s"] = bytes / median_ * 1e-9; }

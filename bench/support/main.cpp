@@ -1,10 +1,12 @@
 // main of every benchmark: Google Benchmark's options (--help lists them) and --threads N.
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <vitals/backend/cpu/isa.hpp>
@@ -12,7 +14,6 @@
 #include <vitals/core/version.hpp>
 
 #include "bench.hpp"
-#include "peak.hpp"
 
 namespace bench {
 
@@ -32,10 +33,10 @@ vitals::Executor& pool(unsigned n) {
   return *found;
 }
 
-double peak(unsigned n) {
-  static std::map<unsigned, double> peaks;
-  auto& found = peaks[n];
-  if (found == 0) found = measure_peak(vitals::backend::cpu::active_isa(), n);
+double peak(unsigned n, Precision precision) {
+  static std::map<std::pair<unsigned, Precision>, double> peaks;
+  auto& found = peaks[{n, precision}];
+  if (found == 0) found = measure_peak(vitals::backend::cpu::active_isa(), precision, n);
   return found;
 }
 
@@ -64,9 +65,11 @@ int main(int argc, char** argv) {
     if (benchmark::ReportUnrecognizedArguments(count, others.data())) return 2;
     benchmark::AddCustomContext("vitals", vitals::version);
     benchmark::AddCustomContext("instruction set", vitals::backend::cpu::name(vitals::backend::cpu::active_isa()));
-    for (unsigned n : bench::thread_counts())
-      benchmark::AddCustomContext("float32 peak, " + std::to_string(n) + " thread" + (n > 1 ? "s" : ""),
-                                  std::to_string(static_cast<long>(bench::peak(n) * 1e-9)) + " GFLOP/s");
+    for (const auto precision : {bench::Precision::float32, bench::Precision::bfloat16})
+      for (unsigned n : bench::thread_counts())
+        benchmark::AddCustomContext(
+            std::string(bench::name(precision)) + " peak, " + std::to_string(n) + " thread" + (n > 1 ? "s" : ""),
+            std::to_string(std::lround(bench::peak(n, precision) * 1e-9)) + " GFLOP/s");
     bench::add_benchmarks();
     benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();
