@@ -29,8 +29,7 @@ struct FeatureSet {
 
 struct FeatureOptions {
   std::filesystem::path cache{};  ///< folder; empty: no cache
-  std::string
-      weights_sha256{};  ///< part of the cache's key (for random weights, words that name them); needed with a cache
+  std::string weights_sha256{};   ///< of the file of weights, where there is one; part of the cache's key
   std::string dtype = "float32";  ///< what the model computes in; part of the cache's key
   std::size_t blocks = 4;         ///< how many last blocks' CLS are kept
   std::size_t batch = 8;          ///< images in flight, shared out over the threads
@@ -39,9 +38,11 @@ struct FeatureOptions {
 };
 
 /// Progress stages: "reading cache" (with a cache), "features".
+/// The cache's key also holds what the model gives for a fixed drawn image (one forward pass): one folder may serve any
+/// weights, processors and versions of the library, and what comes out of it has the bits that would be computed.
 /// Throws what reading images throws, with the item's path and line; DataError where features are NaN or infinite, naming the
-/// image; ShapeError for a size that the patch does not divide; ArgumentError for blocks 0 or > depth, batch 0, a cache
-/// without weights_sha256; IoError where the cache cannot be written. What was computed before an error stays cached.
+/// image; ShapeError for a size that the patch does not divide; ArgumentError for blocks 0 or > depth, batch 0;
+/// IoError where the cache cannot be written. What was computed before an error stays cached.
 FeatureSet features(const Backbone& backbone, const data::Dataset& dataset, const transforms::Transform& transform,
                     const FeatureOptions& options = {});
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/rng.hpp>
 #include <vitals/core/sha256.hpp>
 #include <vitals/eval/feature_cache.hpp>
 #include <vitals/eval/feature_pieces.hpp>
@@ -20,16 +21,28 @@ namespace vitals::inline v0::eval {
 
 namespace detail {
 
+// What the model gives for noise of the size in use: names the weights where no file does, and the processor's kernels.
+inline std::string fingerprint(const Backbone& backbone, transforms::Size size, std::size_t blocks,
+                               Executor& executor) {
+  Tensor<float, dyn, 3, dyn, dyn> noise({1, 3, size.height, size.width});
+  const Rng rng(0x70726F6265);  // "probe"
+  for (std::size_t i = 0; i < noise.size(); ++i) noise.data()[i] = static_cast<float>(rng.normal_at(i));
+  const Features out = backbone.features(noise, {.blocks = blocks, .block_patches = false, .executor = &executor});
+  Sha256 sum;
+  for (const auto& cls : out.block_cls) sum.update(std::as_bytes(cls.span()));
+  return sum.update(std::as_bytes(out.patches.span())).hex();
+}
+
 // Everything that the numbers depend on, but the image.
-inline std::string feature_key(const BackboneInfo& info, const transforms::Transform& transform,
-                               const FeatureOptions& options) {
+inline std::string feature_key(const BackboneInfo& info, const std::string& outputs,
+                               const transforms::Transform& transform, const FeatureOptions& options) {
   const auto n = [](std::size_t v) { return std::to_string(v); };
   return Sha256()
-      .update("vitals features 1\nweights " + options.weights_sha256 + "\npreset " + info.preset + "\nshape " +
-              n(info.dim) + " " + n(info.depth) + " " + n(info.heads) + " " + n(info.patch) + " " + n(info.registers) +
-              "\npositions " + name(info.positions) + "\ntransform " + transform.name() + "\nsize " +
-              n(transform.size().height) + " " + n(transform.size().width) + "\ndtype " + options.dtype + "\nblocks " +
-              n(options.blocks) + "\n")
+      .update("vitals features 1\nweights " + options.weights_sha256 + "\noutputs " + outputs + "\npreset " +
+              info.preset + "\nshape " + n(info.dim) + " " + n(info.depth) + " " + n(info.heads) + " " + n(info.patch) +
+              " " + n(info.registers) + "\npositions " + name(info.positions) + "\ntransform " + transform.name() +
+              "\nsize " + n(transform.size().height) + " " + n(transform.size().width) + "\ndtype " + options.dtype +
+              "\nblocks " + n(options.blocks) + "\n")
       .hex();
 }
 
@@ -43,8 +56,6 @@ VITALS_INLINE FeatureSet features(const Backbone& backbone, const data::Dataset&
     throw ArgumentError("[features] " + std::to_string(blocks) + " blocks asked for", info.preset,
                         "the model has " + std::to_string(info.depth));
   if (options.batch == 0) throw ArgumentError("[features] a batch of 0 images");
-  if (!options.cache.empty() && options.weights_sha256.empty())
-    throw ArgumentError("[features] a cache needs weights_sha256, the name of the weights");
 
   Executor& executor = options.executor ? *options.executor : default_pool();
   FeatureSet set;
@@ -65,7 +76,8 @@ VITALS_INLINE FeatureSet features(const Backbone& backbone, const data::Dataset&
   std::vector<std::string> hashes(n);
   std::vector<char> known(n, 0);
   if (!options.cache.empty()) {
-    cache.emplace(options.cache, detail::feature_key(info, transform, options), (blocks + 1) * dim);
+    const auto outputs = detail::fingerprint(backbone, transform.size(), blocks, executor);
+    cache.emplace(options.cache, detail::feature_key(info, outputs, transform, options), (blocks + 1) * dim);
     detail::run_pieces(executor, n, [&](std::size_t i) {
       hashes[i] = detail::naming_image(dataset.where(i), [&] { return sha256_of_file(dataset.file(i)); });
       const std::lock_guard guard(lock);
