@@ -13,7 +13,13 @@
 #define VITALS_HEADER_ONLY 1
 #endif
 
-// The vectorised kernels are written for x86-64 with g++ or clang; elsewhere the portable path is used.
+// The vectorised kernels need g++ or clang: their vectors of four run on any processor, AVX2 and AVX-512 on x86-64.
+// With another compiler products are Eigen's.
+#if defined(__GNUC__)
+#define VITALS_VECTOR_EXTENSIONS 1
+#else
+#define VITALS_VECTOR_EXTENSIONS 0
+#endif
 #if defined(__x86_64__) && defined(__GNUC__)
 #define VITALS_X86 1
 #else

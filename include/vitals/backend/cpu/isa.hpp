@@ -8,8 +8,8 @@
 
 namespace vitals::inline v0::backend::cpu {
 
-/// avx512bf16: avx512 with products of bfloat16 pairs. avx512: AVX-512 F, BW, DQ, VL. avx2: AVX2 and FMA. portable: C++
-/// and Eigen, any processor.
+/// avx512bf16: avx512 with products of bfloat16 pairs. avx512: AVX-512 F, BW, DQ, VL. avx2: AVX2 and FMA. portable:
+/// any processor.
 enum class Isa { portable, avx2, avx512, avx512bf16 };
 inline constexpr Isa all_isas[] = {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512bf16};
 const char* name(Isa);

@@ -87,7 +87,7 @@ struct RowKernels {
   void (*silu_gate)(const float* gate, const float* value, float* y, std::size_t n);
 };
 
-/// The tables of an instruction set; nullptr for Isa::portable, for sets that this build does not have, and for double.
+/// The tables of an instruction set; nullptr for double, and where this build has none (then product.hpp goes to Eigen).
 const RowKernels* row_kernels(Isa isa);
 template <class T>
 const ProductKernels<T>* product_kernels(Isa isa);

@@ -1,8 +1,108 @@
-// Implementation of kernels.hpp: the x86-64 instruction sets, each a vocabulary of vector operations plus the one text of
+// Implementation of kernels.hpp: each instruction set a vocabulary of vector operations plus the one text of
 // the kernels in kernels_body.inc (float32) and kernels_bf16_body.inc (pairs of bfloat16).
 #pragma once
 
 #include <vitals/backend/cpu/kernels.hpp>
+
+#if VITALS_VECTOR_EXTENSIONS
+
+namespace vitals::inline v0::backend::cpu::detail {
+
+// Four numbers as g++ and clang know them on every processor.
+using F4 = float __attribute__((vector_size(16)));
+
+__attribute__((always_inline)) inline F4 load4(const float* p) {
+  F4 x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
+__attribute__((always_inline)) inline void store4(float* p, F4 x) { __builtin_memcpy(p, &x, sizeof x); }
+
+// Rows a, b, c, d become columns: four rows of four, `stride` apart.
+__attribute__((always_inline)) inline void transpose(F4 a, F4 b, F4 c, F4 d, float* to, std::size_t stride) {
+  const F4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const F4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  store4(to, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
+  store4(to + stride, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
+  store4(to + 2 * stride, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
+  store4(to + 3 * stride, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
+}
+
+}  // namespace vitals::inline v0::backend::cpu::detail
+
+#define VITALS_TARGET
+#define VITALS_VECTOR __attribute__((always_inline)) inline
+
+// What every processor has: vectors of four (SSE2 on x86-64, NEON on ARM).
+namespace vitals::inline v0::backend::cpu::baseline {
+
+using detail::pair_of;
+using V = detail::F4;
+using I = int __attribute__((vector_size(16)));
+inline constexpr std::size_t width = 4, tile_rows = 4;
+
+VITALS_VECTOR V all(float x) { return V{x, x, x, x}; }
+VITALS_VECTOR V zero() { return all(0.0f); }
+VITALS_VECTOR V load(const float* p) { return detail::load4(p); }
+VITALS_VECTOR void store(float* p, V x) { detail::store4(p, x); }
+VITALS_VECTOR V load_n(const float* p, std::size_t n) {
+  if (n >= width) return load(p);
+  V x = zero();
+  for (std::size_t i = 0; i < n; ++i) x[i] = p[i];
+  return x;
+}
+VITALS_VECTOR void store_n(float* p, V x, std::size_t n) {
+  if (n >= width) return store(p, x);
+  for (std::size_t i = 0; i < n; ++i) p[i] = x[i];
+}
+VITALS_VECTOR V first_n(V x, V other, std::size_t n) {
+  for (std::size_t i = n; i < width; ++i) x[i] = other[i];
+  return x;
+}
+VITALS_VECTOR V add(V a, V b) { return a + b; }
+VITALS_VECTOR V sub(V a, V b) { return a - b; }
+VITALS_VECTOR V mul(V a, V b) { return a * b; }
+VITALS_VECTOR V div(V a, V b) { return a / b; }
+VITALS_VECTOR V fma(V a, V b, V c) { return a * b + c; }
+VITALS_VECTOR V fnma(V a, V b, V c) { return c - a * b; }
+VITALS_VECTOR V max(V a, V b) { return a > b ? a : b; }
+VITALS_VECTOR V min(V a, V b) { return a < b ? a : b; }
+VITALS_VECTOR V abs(V a) { return (V)((I)a & 0x7fffffff); }
+VITALS_VECTOR V where_negative(V a, V x, V y) { return a < 0.0f ? x : y; }
+VITALS_VECTOR V round(V a) {  // halves away from zero; |a| < 2^31
+  return __builtin_convertvector(__builtin_convertvector(a + where_negative(a, all(-0.5f), all(0.5f)), I), V);
+}
+VITALS_VECTOR V times_power_of_two(V x, V n) { return x * (V)((__builtin_convertvector(n, I) + 127) << 23); }
+VITALS_VECTOR float sum(V a) { return (a[0] + a[2]) + (a[1] + a[3]); }
+VITALS_VECTOR float largest(V a) {
+  const float x = a[0] > a[1] ? a[0] : a[1], y = a[2] > a[3] ? a[2] : a[3];
+  return x > y ? x : y;
+}
+
+#include <vitals/backend/cpu/kernels_body.inc>
+
+namespace bf16 {
+
+struct Pairs { V even, odd; };
+VITALS_VECTOR Pairs pairs(V lanes) { return {(V)((I)lanes << 16), (V)((I)lanes & ~0xffff)}; }
+VITALS_VECTOR V dot(V acc, const Pairs& a, const Pairs& b) { return fma(a.odd, b.odd, fma(a.even, b.even, acc)); }
+VITALS_VECTOR I rounded(V x) { return (((I)x + (((I)x >> 16) & 1) + 0x7fff) >> 16) & 0xffff; }
+VITALS_VECTOR V interleave(V even, V odd) { return (V)(rounded(even) | (rounded(odd) << 16)); }
+VITALS_VECTOR V round_pairs(const float* x) {
+  const V a = load(x), b = load(x + 4);
+  return interleave(__builtin_shufflevector(a, b, 0, 2, 4, 6), __builtin_shufflevector(a, b, 1, 3, 5, 7));
+}
+
+#include <vitals/backend/cpu/kernels_bf16_body.inc>
+
+}  // namespace bf16
+
+}  // namespace vitals::inline v0::backend::cpu::baseline
+
+#undef VITALS_TARGET
+#undef VITALS_VECTOR
+
+#endif  // VITALS_VECTOR_EXTENSIONS
 
 #if VITALS_X86
 
@@ -200,7 +300,11 @@ VITALS_INLINE const RowKernels* row_kernels([[maybe_unused]] Isa isa) {
   if (isa == Isa::avx512 || isa == Isa::avx512bf16) return &avx512::rows;
   if (isa == Isa::avx2) return &avx2::rows;
 #endif
+#if VITALS_VECTOR_EXTENSIONS
+  return &baseline::rows;
+#else
   return nullptr;
+#endif
 }
 
 template <>
@@ -209,7 +313,11 @@ VITALS_INLINE const ProductKernels<float>* product_kernels<float>([[maybe_unused
   if (isa == Isa::avx512 || isa == Isa::avx512bf16) return &avx512::products;
   if (isa == Isa::avx2) return &avx2::products;
 #endif
+#if VITALS_VECTOR_EXTENSIONS
+  return &baseline::products;
+#else
   return nullptr;
+#endif
 }
 
 template <>
@@ -219,7 +327,11 @@ VITALS_INLINE const ProductKernels<bfloat16>* product_kernels<bfloat16>([[maybe_
   if (isa == Isa::avx512) return &avx512::bf16::products;
   if (isa == Isa::avx2) return &avx2::bf16::products;
 #endif
+#if VITALS_VECTOR_EXTENSIONS
+  return &baseline::bf16::products;
+#else
   return nullptr;
+#endif
 }
 
 template <>
