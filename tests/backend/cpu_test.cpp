@@ -1,5 +1,5 @@
 // Every operation of Cpu<float>, on every instruction set this machine has, against plain loops in double.
-#include <vitals/backend/cpu/cpu.hpp>
+#include <vitals/backend/cpu/cpu_double.hpp>
 
 #include <cmath>
 #include <vector>

@@ -1,4 +1,5 @@
 // Small models, and the real ViT-S/14, against an independent float64 model (tools/goldens.py made tests/data/vit.safetensors).
+#include <vitals/backend/cpu/cpu_double.hpp>
 #include <vitals/models/dinov2.hpp>
 
 #include <atomic>

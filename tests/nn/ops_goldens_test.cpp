@@ -1,5 +1,5 @@
 // Single operations against float64 references: Cpu<float> to 1e-5 of the largest value, Cpu<double> to 1e-12.
-#include <vitals/backend/cpu/cpu.hpp>
+#include <vitals/backend/cpu/cpu_double.hpp>
 #include <vitals/nn/position_embedding.hpp>
 
 #include <catch2/catch.hpp>

@@ -14,11 +14,19 @@
 
 namespace vitals::inline v0 {
 
+/// Cpu<double> lives in a header of its own, so that nobody pays for it who does not use it.
+namespace backend::cpu {
+template <class T>
+inline constexpr bool has_products = !std::is_same_v<T, double>;
+}  // namespace backend::cpu
+
 /// The policy; see backend/concept.hpp for what each operation means.
 template <class T>
 struct Cpu {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, bfloat16>,
                 "Cpu<T>: T is float, bfloat16 or double");
+
+  static_assert(backend::cpu::has_products<T>, "Cpu<double> needs #include <vitals/backend/cpu/cpu_double.hpp>");
 
   static constexpr bool on_host = true;  ///< its memory is the host's: float pixels are read where they are
 
@@ -88,6 +96,6 @@ struct Cpu {
   }
 };
 
-static_assert(backend::Backend<Cpu<float>> && backend::Backend<Cpu<double>> && backend::Backend<Cpu<bfloat16>>);
+static_assert(backend::Backend<Cpu<float>> && backend::Backend<Cpu<bfloat16>>);
 
 }  // namespace vitals::inline v0

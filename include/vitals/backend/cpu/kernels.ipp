@@ -83,7 +83,9 @@ VITALS_VECTOR float largest(V a) {
 
 namespace bf16 {
 
-struct Pairs { V even, odd; };
+struct Pairs {
+  V even, odd;
+};
 VITALS_VECTOR Pairs pairs(V lanes) { return {(V)((I)lanes << 16), (V)((I)lanes & ~0xffff)}; }
 VITALS_VECTOR V dot(V acc, const Pairs& a, const Pairs& b) { return fma(a.odd, b.odd, fma(a.even, b.even, acc)); }
 VITALS_VECTOR I rounded(V x) { return (((I)x + (((I)x >> 16) & 1) + 0x7fff) >> 16) & 0xffff; }

@@ -2,22 +2,23 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <type_traits>
 
-#if __has_include(<Eigen/Core>)
-#include <Eigen/Core>
-#elif __has_include(<eigen3/Eigen/Core>)
-#include <eigen3/Eigen/Core>
-#else
-#error "vitals needs Eigen 3.4 (Debian: libeigen3-dev)"
-#endif
-
-#include <vitals/backend/cpu/portable.hpp>
 #include <vitals/backend/cpu/product.hpp>
+#include <vitals/core/error.hpp>
+
+#if !VITALS_VECTOR_EXTENSIONS || !VITALS_HEADER_ONLY
+#include <vitals/backend/cpu/eigen_product.hpp>
+#endif
 
 namespace vitals::inline v0::backend::cpu {
 
 namespace detail {
+
+template <class T>  // eigen_product.hpp
+void eigen_product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const T* w, std::size_t n,
+                   std::size_t k, T* y, std::size_t ldy, const Epilogue<T>& epilogue);
 
 inline std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
@@ -66,34 +67,6 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const f
       }
     });
   }
-}
-
-// Eigen's product, in row blocks of a fixed size so that the bits do not depend on the number of threads.
-template <class T>
-void eigen_product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const T* w, std::size_t n,
-                   std::size_t k, T* y, std::size_t ldy, const Epilogue<T>& epilogue) {
-  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  using Rows = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
-  const auto index = [](std::size_t i) { return static_cast<Eigen::Index>(i); };
-  const Eigen::Map<const Matrix> weights(w, index(n), index(k));
-  parallel_for(executor, m, 64, [&](std::size_t begin, std::size_t end) {
-    Matrix acc(index(end - begin), index(n));
-    acc.noalias() =
-        Rows(x + begin * ldx, index(end - begin), index(k), Eigen::OuterStride<>(index(ldx))) * weights.transpose();
-    for (std::size_t i = begin; i < end; ++i) {
-      const T* a = acc.data() + (i - begin) * n;
-      T* row = y + i * ldy;
-      for (std::size_t j = 0; j < n; ++j) {
-        const T value = epilogue.bias ? a[j] + epilogue.bias[j] : a[j];
-        if (epilogue.store == Store::plain)
-          row[j] = value;
-        else if (epilogue.store == Store::gelu)
-          row[j] = portable::gelu(value);
-        else
-          row[j] += epilogue.gamma ? epilogue.gamma[j] * value : value;
-      }
-    }
-  });
 }
 
 }  // namespace detail
@@ -148,7 +121,9 @@ void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t 
     if (const auto* kernel = product_kernels<T>(w.isa()))
       return detail::packed_product(executor, *kernel, x, ldx, m, w, y, ldy, epilogue);
   }
-  if constexpr (std::is_same_v<T, bfloat16>) {  // both sides rounded, then as float32
+  if constexpr (VITALS_VECTOR_EXTENSIONS && !std::is_same_v<T, double>) {
+    throw ArgumentError("[product] weights packed for an instruction set that this build does not have");
+  } else if constexpr (std::is_same_v<T, bfloat16>) {  // both sides rounded, then as float32
     Buffer<float> weights(w.rows() * w.cols()), rounded(m * w.cols());
     w.unpack(weights.data());
     for (std::size_t i = 0; i < m; ++i)
