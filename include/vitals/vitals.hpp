@@ -1,4 +1,6 @@
-// The umbrella: everything there is. Every other header can also be included alone, and costs less.
+// The umbrella of the models: tensors, files and pictures, transforms, backends, layers, presets. What measures them (data
+// sets, protocols, metrics, reports) is in evaluation.hpp, so that a program that only runs a model stays quick to build.
+// Every header can also be included alone, and costs less.
 #pragma once
 
 #include <vitals/backend/cpu/cpu.hpp>
@@ -11,44 +13,13 @@
 #include <vitals/core/sha256.hpp>
 #include <vitals/core/tensor.hpp>
 #include <vitals/core/version.hpp>
-#include <vitals/data/augment.hpp>
-#include <vitals/data/dataset.hpp>
-#include <vitals/data/phantom.hpp>
-#include <vitals/data/phantom_dataset.hpp>
 #include <vitals/data/transforms.hpp>
-#include <vitals/eval/augmented.hpp>
-#include <vitals/eval/features.hpp>
-#include <vitals/eval/few_shot.hpp>
-#include <vitals/eval/knn.hpp>
-#include <vitals/eval/linear_probe.hpp>
-#include <vitals/eval/mlknn.hpp>
-#include <vitals/eval/splits.hpp>
 #include <vitals/io/atomic_file.hpp>
-#include <vitals/io/csv.hpp>
 #include <vitals/io/image.hpp>
-#include <vitals/io/json.hpp>
-#include <vitals/io/npy.hpp>
-#include <vitals/io/npz.hpp>
 #include <vitals/io/safetensors.hpp>
 #include <vitals/io/tensor_file.hpp>
-#include <vitals/metrics/auroc.hpp>
-#include <vitals/metrics/bootstrap.hpp>
-#include <vitals/metrics/calibration.hpp>
-#include <vitals/metrics/classification.hpp>
-#include <vitals/metrics/confusion.hpp>
-#include <vitals/metrics/curves.hpp>
-#include <vitals/metrics/delong.hpp>
-#include <vitals/metrics/ranking.hpp>
-#include <vitals/metrics/resampled.hpp>
-#include <vitals/metrics/score.hpp>
-#include <vitals/metrics/task.hpp>
 #include <vitals/models/backbone.hpp>
 #include <vitals/models/checkpoint.hpp>
 #include <vitals/models/dinov2.hpp>
 #include <vitals/models/vit.hpp>
 #include <vitals/nn/linear.hpp>
-#include <vitals/report/classification.hpp>
-#include <vitals/report/overlay.hpp>
-#include <vitals/report/predictions.hpp>
-#include <vitals/report/result.hpp>
-#include <vitals/report/svg.hpp>

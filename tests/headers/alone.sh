@@ -17,7 +17,7 @@ one() {
 #include <$header>
 int main() {}"
   "${compiler_and_flags[@]}" -DVITALS_COMPILED -x c++ - <<<"$text" || { echo "FAIL $header (declarations only)"; return 1; }
-  if [ "$header" != vitals/vitals.hpp ]; then
+  if [ "$header" != vitals/evaluation.hpp ]; then
     if [ "$only_umbrella" = 1 ] || ! grep -q VITALS_HEADER_ONLY "$include/$header"; then return 0; fi
   fi
   "${compiler_and_flags[@]}" -x c++ - <<<"$text" || { echo "FAIL $header (header-only)"; return 1; }
@@ -35,9 +35,9 @@ done
 while [ "$running" -gt 0 ]; do wait -n || failed=1; running=$((running - 1)); done
 
 # The umbrella reaches every one of them.
-reached=$("${compiler_and_flags[@]}" -M -x c++ - <<<'#include <vitals/vitals.hpp>' | tr ' ' '\n' | grep -oE 'vitals/[^ ]*\.hpp$' | sort -u)
+reached=$("${compiler_and_flags[@]}" -M -x c++ - <<<'#include <vitals/evaluation.hpp>' | tr ' ' '\n' | grep -oE 'vitals/[^ ]*\.hpp$' | sort -u)
 for header in "${headers[@]}"; do
-  grep -qxF "$header" <<<"$reached" || { echo "FAIL $header is not in vitals/vitals.hpp"; failed=1; }
+  grep -qxF "$header" <<<"$reached" || { echo "FAIL $header is not in vitals/evaluation.hpp"; failed=1; }
 done
 echo "${#headers[@]} headers, $("$compiler" --version | head -n 1)"
 exit "$failed"
