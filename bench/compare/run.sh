@@ -6,6 +6,7 @@
 #   --quick         few rounds and small slices: does everything work? Its figures are rough
 #   --threads N     threads of every side (default 2)
 #   --rounds N      rounds of each case (default 15; 3 with --quick)
+#   --patience S    seconds that each case may wait for rounds in which nothing else runs (default 180; 0 with --quick)
 #   --peers LIST    torch, numpy or both (default torch,numpy)
 #   --venv FOLDER   the Python environment of the peers; made and filled where it is missing (default build-bench/venv)
 #   --pip "ARGS"    more arguments for pip install, such as another package index. PyTorch's usual Linux package brings
@@ -16,7 +17,8 @@
 #   --help          this text
 #
 # Versions of the peers: bench/compare/requirements.txt. Prints the table; exit 0 when all sides agree, 1 when outputs
-# disagree or something failed, 2 when the command line is wrong. For figures worth quoting let nothing else run.
+# disagree or something failed, 2 when the command line is wrong. Rounds disturbed by other programs do not count; a
+# case with too few others is marked.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tools/common.sh
@@ -27,8 +29,8 @@ build=$root/build-bench venv='' out='' peers=torch,numpy pip_arguments='' option
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) options+=(--quick); command+=" --quick" ;;
-    --threads | --rounds)
-      [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage_error "$1 needs a number"
+    --threads | --rounds | --patience)
+      [[ ${2:-} =~ ^[0-9]+$ && ( $1 = --patience || $2 -gt 0 ) ]] || usage_error "$1 needs a number"
       options+=("$1" "$2"); command+=" $1 $2"; shift ;;
     --peers | --venv | --pip | --out | --build)
       [ -n "${2:-}" ] || usage_error "$1 needs a value"
