@@ -69,7 +69,8 @@ class Side:
 def tell(result):
     """Progress, on stderr."""
     print(f"   {result['case']}: ratio {result['ratio']:.2f},"
-          f" {result['rounds_undisturbed']} of {result['rounds']} rounds undisturbed, outputs {result['difference']:.1e} apart", file=sys.stderr, flush=True)
+          f" {result['rounds_undisturbed']} of {result['rounds']} rounds undisturbed,"
+          f" outputs {result['difference']:.1e} apart", file=sys.stderr, flush=True)
 
 
 class Watch:
