@@ -1,6 +1,8 @@
-// The umbrella of everything: vitals.hpp and what measures a backbone: data sets, the study's protocols, metrics, reports.
+// The umbrella of everything: vitals.hpp, the reference backend in double, and what measures a backbone: data sets, the
+// study's protocols, metrics, reports.
 #pragma once
 
+#include <vitals/backend/cpu/cpu_double.hpp>
 #include <vitals/data/augment.hpp>
 #include <vitals/data/dataset.hpp>
 #include <vitals/data/phantom.hpp>
