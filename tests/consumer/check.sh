@@ -34,7 +34,7 @@ case $how in
     ;;
   plain)
     # Both translation units include everything there is: a function that is not inline would be defined twice.
-    "$compiler" -std=c++20 -Wall -Wextra -Werror -include vitals/vitals.hpp "$@" "$here/main.cpp" "$here/first.cpp" \
+    "$compiler" -std=c++20 -Wall -Wextra -Werror -include vitals/evaluation.hpp "$@" "$here/main.cpp" "$here/first.cpp" \
       -o app -pthread -lz
     ./app
     ;;
