@@ -337,3 +337,29 @@ TEST_CASE("input that cannot be meant is refused in clear words") {
   options.ece_bins = 0;
   CHECK_THROWS_AS(evaluate(set, Task::multiclass, options), vt::ArgumentError);
 }
+
+TEST_CASE("a sure classifier keeps its order though its probabilities round to one") {
+  // Logits 20 to 60: sigmoid is 1 to nine digits for all of them, and 1 in a double for the larger ones.
+  const std::vector<double> logits{20, 25, 30, 40, 50, 60};
+  const std::vector<int> positive{0, 1, 0, 1, 0, 1};
+  vitals::Tensor<std::uint8_t, vitals::dyn, vitals::dyn> targets({6, 2});
+  vitals::Tensor<double, vitals::dyn, vitals::dyn> scores({6, 2});
+  std::vector<std::uint8_t> flat;
+  for (std::size_t i = 0; i < 6; ++i) {
+    targets(i, static_cast<std::size_t>(positive[i])) = 1;
+    flat.push_back(static_cast<std::uint8_t>(positive[i]));
+    scores(i, 0) = 1 / (1 + std::exp(logits[i]));
+    scores(i, 1) = 1.0;  // what nine digits leave of it
+  }
+  const auto result =
+      vitals::metrics::evaluate(targets, scores, vitals::metrics::Task::binary, {.bootstrap_samples = 0});
+  const double of_logits = *vitals::metrics::auroc(flat, logits).value;  // 6 of 9 pairs
+  CHECK(of_logits == Approx(6.0 / 9));
+  CHECK(*result.auroc.value.value == of_logits);
+  CHECK(*result.auroc.per_class[0].value == of_logits);
+  CHECK(*result.auroc.per_class[1].value == of_logits);
+  // Equal probabilities below that stay ties, whatever the others sum to.
+  for (std::size_t i = 0; i < 6; ++i) scores(i, 0) = 0.3, scores(i, 1) = 0.7;
+  CHECK(*vitals::metrics::evaluate(targets, scores, vitals::metrics::Task::binary, {.bootstrap_samples = 0})
+             .auroc.value.value == 0.5);
+}

@@ -19,10 +19,11 @@ namespace vitals::inline v0::metrics {
 struct BootstrapOptions {
   std::size_t samples = 1000;
   std::uint64_t seed = 0;
-  double alpha = 0.05;              ///< 1 - alpha is the level: percentiles alpha / 2 and 1 - alpha / 2
-  std::vector<std::size_t> groups;  ///< empty: items are drawn. Else a number for each item (its patient): groups are
-                                    ///< drawn, and all items of a group come with it
-  Executor* executor = nullptr;     ///< nullptr: default_pool(). The result's bits do not depend on it
+  double alpha = 0.05;  ///< 1 - alpha is the level: percentiles alpha / 2 and 1 - alpha / 2
+  std::vector<std::size_t> groups =
+      {};                        ///< empty: items are drawn. Else a number for each item (its patient): groups are
+                                 ///< drawn, and all items of a group come with it
+  Executor* executor = nullptr;  ///< nullptr: default_pool(). The result's bits do not depend on it
 };
 
 struct Bootstrap {

@@ -22,10 +22,10 @@ namespace vitals::inline v0::metrics {
 struct EvaluateOptions {
   std::size_t bootstrap_samples = 1000;  ///< 0: no bootstrap intervals
   std::uint64_t seed = 0;
-  double alpha = 0.05;              ///< 1 - alpha is the level of every interval
-  std::vector<std::size_t> groups;  ///< a number for each item (its patient; see group_numbers()); empty: items
-  bool paper_mode = false;          ///< the study's AUROC: a class without items of one label counts as 0
-  double threshold = 0.5;           ///< binary and multilabel: score >= threshold is positive
+  double alpha = 0.05;                   ///< 1 - alpha is the level of every interval
+  std::vector<std::size_t> groups = {};  ///< a number for each item (its patient; see group_numbers()); empty: items
+  bool paper_mode = false;               ///< the study's AUROC: a class without items of one label counts as 0
+  double threshold = 0.5;                ///< binary and multilabel: score >= threshold is positive
   std::size_t ece_bins = 15;
   Executor* executor = nullptr;  ///< nullptr: default_pool(). No bit of the result depends on it
 };
@@ -48,6 +48,8 @@ struct Metric {
 ///   f1, sensitivity, specificity, precision      macro, one class against the rest     macro
 ///   brier               mean (p - y)^2           sum over classes, 0 .. 2              macro of mean (p - y)^2
 ///   ece                 score against target     highest score against a right guess   macro
+/// AUROC and average precision: where scores of one class an item are probabilities that sum to one, scores within 1e-6 of
+/// one are ranked by what the other columns say is missing, so a sure classifier's order is not lost to rounding.
 /// Macro means are over the classes where the metric is defined; a resample counts only if the same classes are defined
 /// in it. The ECE of a resample is biased upwards (chance adds to |gap|), so its interval may lie above the value.
 /// Predictions: score >= threshold of class 1 (binary) or of each label; the highest score, lowest class first

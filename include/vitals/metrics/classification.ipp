@@ -7,6 +7,7 @@
 
 #include <vitals/metrics/bootstrap.hpp>
 #include <vitals/metrics/classification.hpp>
+#include <vitals/metrics/near_certain.hpp>
 #include <vitals/metrics/resampled.hpp>
 
 namespace vitals::inline v0::metrics {
@@ -71,11 +72,11 @@ VITALS_INLINE ClassificationMetrics evaluate(Targets targets, Scores scores, Tas
     metric.per_class = full[m].per_class;
     metric.per_class_ci95.resize(metric.per_class.size());
   }
+  const auto ranks = detail::ranking_scores(scores, task);
   for (std::size_t k = 0; k < classes; ++k) {
     const auto own_targets = detail::column(targets, k);
-    const auto own_scores = detail::column(scores, k);
-    result.delong.push_back(delong(own_targets, own_scores, options.alpha));
-    result.youden.push_back(youden(own_targets, own_scores));
+    result.delong.push_back(delong(own_targets, detail::column<double>(ranks, k), options.alpha));
+    result.youden.push_back(youden(own_targets, detail::column(scores, k)));
   }
   if (options.bootstrap_samples == 0) return result;
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <vitals/metrics/calibration.hpp>
+#include <vitals/metrics/near_certain.hpp>
 #include <vitals/metrics/resampled.hpp>
 
 namespace vitals::inline v0::metrics::detail {
@@ -16,7 +17,8 @@ VITALS_INLINE ResampledMetrics::ResampledMetrics(Targets targets, Scores scores,
     : task_(task), paper_mode_(paper_mode), n_(targets.extent(0)) {
   const std::size_t classes = targets.extent(1);
   std::vector<std::optional<Ranking>> sorted(classes);
-  executor.run(classes, [&](std::size_t k) { sorted[k].emplace(column(targets, k), column(scores, k)); });
+  const auto ranks = ranking_scores(scores, task);
+  executor.run(classes, [&](std::size_t k) { sorted[k].emplace(column(targets, k), column<double>(ranks, k)); });
   for (auto& ranking : sorted) rankings_.push_back(std::move(*ranking));
   prepare_outcomes(targets, scores, threshold);
   prepare_honesty(targets, scores, ece_bins);

@@ -80,8 +80,8 @@ void load_into(const std::vector<nn::NamedParameter<B>>& table, const Checkpoint
 }
 
 struct LoadOptions {
-  std::optional<Positions> positions;  ///< another rule than the preset's
-  Executor* executor = nullptr;        ///< nullptr: default_pool()
+  std::optional<Positions> positions = {};  ///< another rule than the preset's
+  Executor* executor = nullptr;             ///< nullptr: default_pool()
 };
 
 /// A model with the weights of a checkpoint, .safetensors or .pth, in either naming.
