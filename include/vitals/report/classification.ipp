@@ -12,7 +12,9 @@
 #include <vitals/metrics/checks.hpp>
 #include <vitals/metrics/confusion.hpp>
 #include <vitals/metrics/delong.hpp>
+#include <vitals/metrics/near_certain.hpp>
 #include <vitals/metrics/ranking.hpp>
+#include <vitals/metrics/task.hpp>
 #include <vitals/report/classification.hpp>
 
 namespace vitals::inline v0::report {
@@ -54,12 +56,15 @@ class Scoring {
       else
         predicted_(i, static_cast<std::size_t>(metrics::argmax({scores[i].data(), classes_}))) = 1;
     }
-    for (std::size_t k = 0; k < classes_; ++k)
-      rankings_.emplace_back(target_column(k), metrics::detail::column(scores_, k));
+    ranks_ = metrics::detail::ranking_scores(
+        scores, task_ == data::Task::multilabel ? metrics::Task::multilabel : metrics::Task::multiclass);
+    for (std::size_t k = 0; k < classes_; ++k) rankings_.emplace_back(target_column(k), rank_column(k));
   }
 
   std::vector<std::uint8_t> target_column(std::size_t k) const { return metrics::detail::column(targets_, k); }
   std::vector<double> score_column(std::size_t k) const { return metrics::detail::column(scores_, k); }
+  // Scores to rank by: see metrics/near_certain.hpp.
+  std::vector<double> rank_column(std::size_t k) const { return metrics::detail::column<double>(ranks_, k); }
 
   // The metrics that resample, in the order of classification_metrics. weights (n): how often each item counts.
   std::vector<Metric> all(std::span<const std::uint32_t> weights) const {
@@ -142,6 +147,7 @@ class Scoring {
   metrics::Scores scores_;
   bool probabilities_ = true;
   Tensor<std::uint8_t, dyn, dyn> predicted_;
+  Tensor<double, dyn, dyn> ranks_;
   std::vector<metrics::Ranking> rankings_;
 };
 
@@ -186,7 +192,7 @@ VITALS_INLINE std::vector<Result> classification_results(const std::string& name
       result.per_class.emplace_back(classes[k], values[m].per_class[k]);
     if (m == 0)
       for (std::size_t k = 0; k < classes.size(); ++k)
-        if (const auto ci = metrics::delong(scoring.target_column(k), scoring.score_column(k)).ci)
+        if (const auto ci = metrics::delong(scoring.target_column(k), scoring.rank_column(k)).ci)
           result.per_class_ci95.emplace_back(classes[k], *ci);
     results.push_back(std::move(result));
   }
