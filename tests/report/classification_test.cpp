@@ -90,9 +90,9 @@ TEST_CASE("scores that are no probabilities have no Brier score, and say so; NaN
   const auto all =
       vt::report::classification_results("m", "test", Task::binary, {"a", "b"}, t, scores(2, {1, -3, -2, 2}));
   CHECK(*all[0].value.value == 1);
-  CHECK(named(all, "brier").value.undefined == "scores are not probabilities");
+  CHECK(named(all, "brier").value.undefined == "score outside 0..1");
   CHECK(!named(all, "brier").ci95);
-  CHECK(named(all, "ece").value.undefined == "scores are not probabilities");
+  CHECK(named(all, "ece").value.undefined == "score outside 0..1");
   CHECK_THROWS_AS(
       vt::report::classification_results("m", "test", Task::binary, {"a", "b"}, t, scores(2, {1, std::nan(""), 0, 1})),
       vt::DataError);
