@@ -6,6 +6,9 @@
 #include <set>
 #include <utility>
 
+#if !__has_include(<rapidjson/rapidjson.h>)
+#error "vitals needs RapidJSON (Debian: rapidjson-dev)"
+#endif
 #include <rapidjson/error/en.h>
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>

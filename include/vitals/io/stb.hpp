@@ -146,9 +146,11 @@ namespace vitals::inline v0::io::detail::stb {
 #if __has_include(<stb/stb_image.h>)
 #include <stb/stb_image.h>
 #include <stb/stb_image_write.h>
-#else
+#elif __has_include(<stb_image.h>)
 #include <stb_image.h>
 #include <stb_image_write.h>
+#else
+#error "vitals needs stb (Debian: libstb-dev)"
 #endif
 }  // namespace vitals::inline v0::io::detail::stb
 

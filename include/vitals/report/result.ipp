@@ -8,6 +8,9 @@
 #include <fstream>
 #include <string_view>
 
+#if !__has_include(<rapidjson/rapidjson.h>)
+#error "vitals needs RapidJSON (Debian: rapidjson-dev)"
+#endif
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
 
