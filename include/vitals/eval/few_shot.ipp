@@ -45,7 +45,7 @@ inline void check_shots(std::size_t shots) {
 VITALS_INLINE std::vector<std::size_t> few_shot_per_class(const data::Dataset& dataset, std::size_t shots,
                                                           std::uint64_t seed) {
   detail::check_shots(shots);
-  const auto train = detail::items_of(dataset, {data::Split::train});
+  const auto train = dataset.indices(data::Split::train);
   const std::size_t classes = dataset.classes.size();
   std::vector<char> taken(dataset.items.size());
   for (std::size_t c = 0; c <= classes; ++c) {  // the last round: images without any label
@@ -72,7 +72,7 @@ VITALS_INLINE std::vector<std::size_t> few_shot_per_class(const data::Dataset& d
 
 VITALS_INLINE std::vector<std::size_t> few_shot_study(const data::Dataset& dataset, std::size_t shots) {
   detail::check_shots(shots);
-  const auto train = detail::items_of(dataset, {data::Split::train});
+  const auto train = dataset.indices(data::Split::train);
   if (shots > train.size())
     throw ArgumentError(
         "[few-shot] " + std::to_string(shots) + " of " + std::to_string(train.size()) + " training images",
@@ -107,7 +107,7 @@ VITALS_INLINE std::vector<std::size_t> few_shot_nih(std::span<const data::Item> 
 }
 
 VITALS_INLINE std::vector<std::size_t> few_shot_nih(const data::Dataset& dataset, std::size_t shots) {
-  const auto train = detail::items_of(dataset, {data::Split::train});
+  const auto train = dataset.indices(data::Split::train);
   std::vector<data::Item> items;
   for (auto i : train) items.push_back(dataset.items[i]);
   std::vector<std::size_t> picked;

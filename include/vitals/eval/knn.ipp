@@ -35,7 +35,7 @@ VITALS_INLINE Tensor<double, dyn, dyn> weighted_knn_scores(const Neighbours& of_
 VITALS_INLINE std::vector<Prediction> weighted_knn(const FeatureSet& features, const KnnOptions& options) {
   const auto data = detail::knn_data(features, options, "dinov2 knn");
   const auto of_test = neighbours(data.train_cls, data.test_cls, data.largest, {options.progress, options.executor});
-  const auto labels = detail::label_matrix(features.dataset, data.train);
+  const auto labels = features.dataset.targets(data.train);
   std::vector<Prediction> predictions;
   for (std::size_t k : options.k)
     predictions.push_back(

@@ -73,7 +73,7 @@ inline KnnData knn_data(const FeatureSet& features, const KnnOptions& options, c
   data.largest = options.k.largest(what);
   data.train = options.train ? *options.train : items_of(features.dataset, {data::Split::train, data::Split::val});
   check_training_items(features.dataset, data.train, what);
-  data.test = items_of(features.dataset, {data::Split::test});
+  data.test = features.dataset.indices(data::Split::test);
   const auto text = std::string("[") + what + "] ";
   if (data.train.empty())
     throw DataError(text + "no image to train on", features.dataset.source.string(), "give some the split train");

@@ -85,10 +85,10 @@ class Probe {
     if (features_.cls.extent(0) != n || features_.avgpool.extent(0) != n || features_.avgpool.extent(1) != dim_)
       throw ShapeError("[linear probe] features " + to_string(features_.cls.shape()) + " and " +
                        to_string(features_.avgpool.shape()) + " of " + std::to_string(n) + " items");
-    train_ = options_.train ? *options_.train : items_of(dataset, {data::Split::train});
+    train_ = options_.train ? *options_.train : dataset.indices(data::Split::train);
     check_training_items(dataset, train_, "linear probe");
-    val_ = items_of(dataset, {data::Split::val});
-    test_ = items_of(dataset, {data::Split::test});
+    val_ = dataset.indices(data::Split::val);
+    test_ = dataset.indices(data::Split::test);
     for (auto [items, split] : {std::pair{&train_, "train"}, {&test_, "test"}})
       if (items->empty())
         throw DataError(std::string("[linear probe] no image of the split ") + split, dataset.source.string());
@@ -181,7 +181,7 @@ class Probe {
   std::size_t pick(const std::vector<LinearHead<float>>& heads, const std::vector<std::size_t>& items,
                    const char* split, LinearProbe& result) const {
     const auto& dataset = features_.dataset;
-    const auto targets = label_matrix(dataset, items);
+    const auto targets = dataset.targets(items);
     std::optional<std::size_t> best;
     for (std::size_t h = 0; h < heads.size(); ++h) {
       const auto scored = scores(heads[h], items);

@@ -63,7 +63,7 @@ VITALS_INLINE std::vector<Prediction> mlknn(const FeatureSet& features, const Kn
   const NeighbourOptions search{options.progress, options.executor};
   const auto of_train = neighbours(data.train_cls, data.train_cls, data.largest, search);
   const auto of_test = neighbours(data.train_cls, data.test_cls, data.largest, search);
-  const auto labels = detail::label_matrix(features.dataset, data.train);
+  const auto labels = features.dataset.targets(data.train);
   std::vector<Prediction> predictions;
   for (std::size_t k : options.k)
     predictions.push_back({"mlknn k=" + std::to_string(k), data.test, mlknn_scores(of_train, labels, of_test, k)});

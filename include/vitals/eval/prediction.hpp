@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -51,15 +50,6 @@ inline std::vector<std::size_t> items_of(const data::Dataset& dataset, std::init
   for (std::size_t i = 0; i < dataset.items.size(); ++i)
     if (std::find(splits.begin(), splits.end(), dataset.items[i].split) != splits.end()) items.push_back(i);
   return items;
-}
-
-/// Labels as 0 / 1 (items, K).
-inline Tensor<std::uint8_t, dyn, dyn> label_matrix(const data::Dataset& dataset,
-                                                   const std::vector<std::size_t>& items) {
-  Tensor<std::uint8_t, dyn, dyn> y({items.size(), dataset.classes.size()});
-  for (std::size_t r = 0; r < items.size(); ++r)
-    for (auto c : dataset.items[items[r]].labels) y(r, c) = 1;
-  return y;
 }
 
 /// Items to train on: numbers of items of the data set, none of the split test. Throws ArgumentError.
