@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every header of include/vitals compiles alone, as the first and only include of a file, twice in a row, without a
-# warning, with declarations only and header-only; the umbrella reaches all of them. A second compiler reads every
+# warning, with declarations only and header-only; the two umbrellas reach all of them. A second compiler reads every
 # implementation once, through the umbrella (--umbrella), which is quicker.
 #   alone.sh [--umbrella] INCLUDE_FOLDER COMPILER [FLAGS...]
 set -euo pipefail
@@ -17,7 +17,7 @@ one() {
 #include <$header>
 int main() {}"
   "${compiler_and_flags[@]}" -DVITALS_COMPILED -x c++ - <<<"$text" || { echo "FAIL $header (declarations only)"; return 1; }
-  if [ "$header" != vitals/evaluation.hpp ]; then
+  if [ "$header" != vitals/evaluation.hpp ] && [ "$header" != vitals/training.hpp ]; then
     if [ "$only_umbrella" = 1 ] || ! grep -q VITALS_HEADER_ONLY "$include/$header"; then return 0; fi
   fi
   "${compiler_and_flags[@]}" -x c++ - <<<"$text" || { echo "FAIL $header (header-only)"; return 1; }
@@ -34,11 +34,11 @@ for header in "${headers[@]}"; do
 done
 while [ "$running" -gt 0 ]; do wait -n || failed=1; running=$((running - 1)); done
 
-# The umbrella of everything reaches every one of them.
-reached=$(echo '#include <vitals/evaluation.hpp>' | "$compiler" -std=c++20 -I "$include" "$@" -M -x c++ - | tr ' ' '\n' |
+# The umbrellas of evaluation and of training reach every one of them.
+reached=$(printf '#include <vitals/%s.hpp>\n' evaluation training | "$compiler" -std=c++20 -I "$include" "$@" -M -x c++ - | tr ' ' '\n' |
   sed -n "s|^$include/||p")
 for header in "${headers[@]}"; do
-  grep -qxF "$header" <<<"$reached" || { echo "FAIL $header is not in vitals/evaluation.hpp"; failed=1; }
+  grep -qxF "$header" <<<"$reached" || { echo "FAIL $header is in neither vitals/evaluation.hpp nor vitals/training.hpp"; failed=1; }
 done
 echo "${#headers[@]} headers, $("$compiler" --version | head -n 1)"
 exit "$failed"

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <vitals/autograd/tape_operations.hpp>
 #include <vitals/backend/concept.hpp>
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/tensor.hpp>
@@ -101,17 +102,41 @@ class Eval {
 
 namespace ops {
 
+namespace detail {
+
+/// y (m, out) += the low-rank terms of a weight, each times gamma where that is not null.
+template <class B, class Weight>
+void add_low_rank(Executor& executor, const typename B::Scalar* x, std::size_t m, const Weight& weight,
+                  const typename B::Scalar* gamma, typename B::Scalar* y, std::size_t ldy) {
+  using Scalar = typename B::Scalar;
+  for (const auto& term : weight.low_rank()) {
+    typename B::Buffer inner(m * term->a.shape()[0]), scale(term->rows);
+    for (std::size_t i = 0; i < term->rows; ++i)
+      scale.data()[i] = static_cast<Scalar>(term->scale) * (gamma ? gamma[term->first + i] : Scalar(1));
+    B::linear(executor, x, m, term->a.packed(), nullptr, inner.data());
+    B::linear_add(executor, inner.data(), m, term->b.packed(), scale.data(), y + term->first, ldy);
+  }
+}
+
+}  // namespace detail
+
 /// x (B, N, In) W^T + b -> (B, N, Out)
 template <std::size_t Out, class B, std::size_t In, class Weight, class Bias>
 auto linear(Eval<B>& ctx, const Activation<B, dyn, dyn, In>& x, const Weight& weight, const Bias& bias) {
   auto y = ctx.template make<dyn, dyn, Out>({x.extent(0), x.extent(1), Out});
   B::linear(ctx.executor, x.data(), x.rows(), weight.packed(), bias.data(), y.data());
+  detail::add_low_rank<B>(ctx.executor, x.data(), x.rows(), weight, nullptr, y.data(), Out);
   return y;
 }
 
 /// GELU(x W^T + b)
 template <std::size_t Out, class B, std::size_t In, class Weight, class Bias>
 auto linear_gelu(Eval<B>& ctx, const Activation<B, dyn, dyn, In>& x, const Weight& weight, const Bias& bias) {
+  if (!weight.low_rank().empty()) {
+    auto before = linear<Out>(ctx, x, weight, bias);
+    B::gelu(ctx.executor, before.data(), before.data(), before.size());
+    return before;
+  }
   auto y = ctx.template make<dyn, dyn, Out>({x.extent(0), x.extent(1), Out});
   B::linear_gelu(ctx.executor, x.data(), x.rows(), weight.packed(), bias.data(), y.data());
   return y;
@@ -122,6 +147,7 @@ template <class B, std::size_t Out, std::size_t In, class Weight, class Bias, cl
 auto linear_scale_add(Eval<B>& ctx, Activation<B, dyn, dyn, Out> residual, const Activation<B, dyn, dyn, In>& x,
                       const Weight& weight, const Bias& bias, const Gamma& gamma) {
   B::linear_scale_add(ctx.executor, x.data(), x.rows(), weight.packed(), bias.data(), gamma.data(), residual.data());
+  detail::add_low_rank<B>(ctx.executor, x.data(), x.rows(), weight, gamma.data(), residual.data(), Out);
   return residual;
 }
 
@@ -167,17 +193,40 @@ auto patches(Eval<B>& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels) {
 }
 
 /// Tokens (B, 1 + R + p, D) from patch rows (B, p, D): CLS and patches with their positions (1 + p, D, host), then
-/// registers without any.
-template <std::size_t R, class B, std::size_t D, class Cls, class Registers>
+/// registers without any. `Positions` also knows the parameter they come from, for a tape.
+template <std::size_t R, class B, std::size_t D, class Cls, class Registers, class Positions>
 auto assemble_tokens(Eval<B>& ctx, const Activation<B, dyn, dyn, D>& patches, const Cls& cls,
-                     const Registers& registers, TensorView<const float, dyn, D> positions) {
+                     const Registers& registers, const Positions& source) {
+  const auto positions = source.values();  // (1 + p, D), host
   const std::size_t batch = patches.extent(0), n = patches.extent(1);
-  auto stored = ctx.template make<dyn, D>(positions.shape());
-  B::upload(positions.data(), positions.size(), stored.data());
   auto tokens = ctx.template make<dyn, dyn, D>({batch, 1 + R + n, D});
-  B::assemble_tokens(ctx.executor, cls.data(), registers.data(), patches.data(), stored.data(), batch, R, n, D,
-                     tokens.data());
+  const auto assemble = [&](const typename B::Scalar* where) {
+    B::assemble_tokens(ctx.executor, cls.data(), registers.data(), patches.data(), where, batch, R, n, D,
+                       tokens.data());
+  };
+  if constexpr (requires { B::on_host; }) {
+    assemble(positions.data());
+  } else {
+    auto stored = ctx.template make<dyn, D>(positions.shape());
+    B::upload(positions.data(), positions.size(), stored.data());
+    assemble(stored.data());
+  }
   return tokens;
+}
+
+/// Tokens first .. first + count of each image: (B, N, D) -> (B, count, D).
+template <class B, std::size_t D>
+auto take_tokens(Eval<B>& ctx, const Activation<B, dyn, dyn, D>& x, std::size_t first, std::size_t count) {
+  auto y = ctx.template make<dyn, dyn, D>({x.extent(0), count, D});
+  for (std::size_t b = 0; b < x.extent(0); ++b)
+    B::copy(x.data() + (b * x.extent(1) + first) * D, count * D, y.data() + b * count * D);
+  return y;
+}
+
+/// body(ctx, x), which a tape may run again on its way back instead of keeping what is inside.
+template <class B, class Body, std::size_t... E>
+auto block(Eval<B>& ctx, Activation<B, E...> x, const Body& body) {
+  return body(ctx, std::move(x));
 }
 
 }  // namespace ops

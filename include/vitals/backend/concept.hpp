@@ -37,6 +37,11 @@ template <class B>
 concept HasDownload = requires(const Scalar<B>* from, std::size_t n, float* host) {
   B::download(from, n, host);
 };
+/// Within the backend's memory.
+template <class B>
+concept HasCopy = requires(const Scalar<B>* from, std::size_t n, Scalar<B>* to) {
+  B::copy(from, n, to);
+};
 /// A host weight (out, in), row-major, to its packed form; unpack is the inverse.
 template <class B>
 concept HasPack = requires(Executor& e, const float* host, std::size_t n, const typename B::Weight& w, float* to) {
@@ -60,6 +65,17 @@ template <class B>
 concept HasLinearScaleAdd = requires(Executor& e, const Scalar<B>* x, std::size_t m, const typename B::Weight& w,
                                      Scalar<B>* y) {
   B::linear_scale_add(e, x, m, w, x, x, y);
+};
+/// y (m, out; row stride ldy) += scale * (x W^T); scale (out) may be null
+template <class B>
+concept HasLinearAdd = requires(Executor& e, const Scalar<B>* x, std::size_t m, const typename B::Weight& w,
+                                Scalar<B>* y) {
+  B::linear_add(e, x, m, w, x, y, m);
+};
+/// y = x * Phi(x), n numbers; y may be x
+template <class B>
+concept HasGelu = requires(Executor& e, const Scalar<B>* x, Scalar<B>* y, std::size_t n) {
+  B::gelu(e, x, y, n);
 };
 /// rows of D, biased variance
 template <class B>
@@ -91,8 +107,9 @@ concept HasAssemble = requires(Executor& e, const Scalar<B>* x, Scalar<B>* y, st
 }  // namespace detail
 
 template <class B>
-concept Backend = detail::HasStorage<B> && detail::HasUpload<B> && detail::HasDownload<B> && detail::HasPack<B> &&
-    detail::HasLinear<B> && detail::HasLinearGelu<B> && detail::HasLinearScaleAdd<B> && detail::HasLayerNorm<B> &&
-    detail::HasAttention<B> && detail::HasSiluGate<B> && detail::HasPatches<B> && detail::HasAssemble<B>;
+concept Backend = detail::HasStorage<B> && detail::HasUpload<B> && detail::HasDownload<B> && detail::HasCopy<B> &&
+    detail::HasPack<B> && detail::HasLinear<B> && detail::HasLinearGelu<B> && detail::HasLinearScaleAdd<B> &&
+    detail::HasLinearAdd<B> && detail::HasGelu<B> && detail::HasLayerNorm<B> && detail::HasAttention<B> &&
+    detail::HasSiluGate<B> && detail::HasPatches<B> && detail::HasAssemble<B>;
 
 }  // namespace vitals::inline v0::backend

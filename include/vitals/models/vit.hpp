@@ -8,12 +8,14 @@
 // Dosovitskiy et al., arXiv 2010.11929; Oquab et al., "DINOv2", arXiv 2304.07193; registers: Darcet et al., 2309.16588.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -103,6 +105,28 @@ class ViT final : public Backbone {
             Tensor<float, dyn, dyn, D>(std::move(all.registers))};
   }
 
+  /// What a pass inside a context gives, each after the final norm.
+  template <class Ctx>
+  struct Tokens {
+    typename Ctx::template Value<dyn, dyn, D> cls;      ///< (B, 1, D)
+    typename Ctx::template Value<dyn, dyn, D> patches;  ///< (B, p, D)
+  };
+  /// A pass inside a context, for instance one that a tape records: model(tape, pixels).cls. What is not used costs a
+  /// copy only.
+  template <class Ctx>
+  Tokens<Ctx> operator()(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels) const {
+    auto x = tokens(ctx, pixels);
+    const std::size_t patches = x.extent(1) - 1 - R;
+    auto cls = state_->norm(ctx, ops::take_tokens(ctx, x, 0, 1), Config.norm_eps);
+    return {std::move(cls), state_->norm(ctx, ops::take_tokens(ctx, x, 1 + R, patches), Config.norm_eps)};
+  }
+  /// The CLS token alone, (B, 1, D), after the final norm: what a classifier trains on.
+  template <class Ctx>
+  auto cls(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels) const {
+    const auto x = tokens(ctx, pixels);
+    return state_->norm(ctx, ops::take_tokens(ctx, x, 0, 1), Config.norm_eps);
+  }
+
   const BackboneInfo& info() const override { return info_; }
 
   Features features(TensorView<const float, dyn, 3, dyn, dyn> pixels,
@@ -147,7 +171,9 @@ class ViT final : public Backbone {
     Trace out;
     const std::size_t h = pixels.extent(2) / P, w = pixels.extent(3) / P, n = 1 + R + h * w;
     out.patch_embed = detail::to_host(state_->patch_embed(ctx, pixels));
-    out.positions = Tensor<float, dyn, dyn>(Tensor<float, dyn, D>(*positions(h, w)));
+    const auto where = positions(h, w);
+    out.positions = Tensor<float, dyn, dyn>({where->extent(0), D});
+    std::copy(where->begin(), where->end(), out.positions.begin());
     auto x = embed(ctx, pixels);
     for (const auto& block : state_->blocks) {
       Trace::Block seen;
@@ -176,6 +202,10 @@ class ViT final : public Backbone {
   void set_preset(std::string name) { info_.preset = std::move(name); }
 
  private:
+  static constexpr bool on_host = requires { B::on_host; };
+  using Position = std::conditional_t<on_host, typename B::Scalar, float>;
+  using PositionTable = Tensor<Position, dyn, D>;
+
   struct NoRegisters {
     const typename B::Scalar* data() const { return nullptr; }
     template <class Self, class Visit>
@@ -205,7 +235,8 @@ class ViT final : public Backbone {
 
     std::mutex lock;  // guards the two below; calls from several threads are allowed
     std::vector<std::unique_ptr<Workspace<B>>> workspaces;
-    std::map<std::pair<std::size_t, std::size_t>, std::shared_ptr<const Tensor<float, dyn, D>>> interpolated;
+    std::map<std::pair<std::size_t, std::size_t>, std::shared_ptr<const PositionTable>> interpolated;
+    std::uint64_t interpolated_version = 0;  // of pos_embed
   };
 
   // A workspace for the time of one call.
@@ -227,14 +258,34 @@ class ViT final : public Backbone {
     std::unique_ptr<Workspace<B>> workspace;
   };
 
+  // Positions of a grid of h x w patches, and the parameter from which they are interpolated.
+  struct GridPositions {
+    std::shared_ptr<const PositionTable> table;
+    const nn::ParameterStorage<B>& stored;
+    std::size_t h, w;
+    Positions rule;
+
+    TensorView<const Position, dyn, D> values() const { return table->view(); }
+    /// Adds the gradient of the parameter, given that of the table.
+    void backward(std::span<const double> from, std::span<double> to) const {
+      nn::interpolate_positions_backward(from, h, w, D, rule, to);
+    }
+  };
+
   // Position embeddings for a grid of h x w patches; the last few grids are kept.
-  std::shared_ptr<const Tensor<float, dyn, D>> positions(std::size_t h, std::size_t w) const {
+  std::shared_ptr<const PositionTable> positions(std::size_t h, std::size_t w) const {
     const std::lock_guard guard(state_->lock);
+    if (std::exchange(state_->interpolated_version, state_->pos_embed.version()) != state_->pos_embed.version())
+      state_->interpolated.clear();
     auto& known = state_->interpolated[{h, w}];
     if (!known) {
-      Tensor<float, dyn, dyn> stored({1 + Config.grid * Config.grid, D});
-      state_->pos_embed.copy_to(stored.span());
-      known = std::make_shared<const Tensor<float, dyn, D>>(nn::interpolate_positions(stored, h, w, info_.positions));
+      Tensor<Position, dyn, dyn> stored({1 + Config.grid * Config.grid, D});
+      if constexpr (on_host)
+        B::copy(state_->pos_embed.data(), stored.size(), stored.data());
+      else
+        state_->pos_embed.copy_to(stored.span());
+      known = std::make_shared<const PositionTable>(
+          nn::interpolate_positions(TensorView<const Position, dyn, dyn>(stored), h, w, info_.positions));
     }
     const auto found = known;
     if (state_->interpolated.size() > 8) state_->interpolated.clear();
@@ -244,9 +295,27 @@ class ViT final : public Backbone {
   // Tokens (B, N, D) that enter block 0.
   template <class Ctx>
   auto embed(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels) const {
-    const auto where = positions(pixels.extent(2) / P, pixels.extent(3) / P);
+    const std::size_t h = pixels.extent(2) / P, w = pixels.extent(3) / P;
+    const GridPositions where{positions(h, w), state_->pos_embed, h, w, info_.positions};
     return ops::assemble_tokens<R>(ctx, state_->patch_embed(ctx, pixels), state_->cls_token, state_->register_tokens,
-                                   where->view());
+                                   where);
+  }
+
+  // Tokens (B, N, D) after the last block, before the final norm.
+  template <class Ctx>
+  auto tokens(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels) const {
+    detail::check_pixels(pixels, P);
+    auto x = embed(ctx, pixels);
+    for (std::size_t i = 0; i < Config.depth; ++i) x = run_block(ctx, i, std::move(x));
+    return x;
+  }
+
+  template <class Ctx>
+  auto run_block(Ctx& ctx, std::size_t i, typename Ctx::template Value<dyn, dyn, D> x) const {
+    const auto* block = &state_->blocks[i];
+    return ops::block(ctx, std::move(x), [block](auto& inner, auto inside) {
+      return (*block)(inner, std::move(inside), Config.norm_eps);
+    });
   }
 
   // The forward pass: after_block(i, x) sees the tokens after block i, before the final norm.
@@ -255,7 +324,7 @@ class ViT final : public Backbone {
     detail::check_pixels(pixels, P);
     auto x = embed(ctx, pixels);
     for (std::size_t i = 0; i < Config.depth; ++i) {
-      x = state_->blocks[i](ctx, std::move(x), Config.norm_eps);
+      x = run_block(ctx, i, std::move(x));
       after_block(i, std::as_const(x));
     }
   }

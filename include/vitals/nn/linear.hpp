@@ -33,6 +33,13 @@ struct Linear {
     return ops::linear<Out>(ctx, x, weight, bias);
   }
 
+  /// On what a tape has recorded: head(model(tape, pixels).cls), (B, N, In) -> (B, N, Out).
+  template <std::size_t Width>
+  auto operator()(const Variable<B, dyn, dyn, Width>& x) const {
+    static_assert(Width == In, "Linear: the width of the features is not the width this head was declared with");
+    return (*this)(x.tape(), x);
+  }
+
   /// A head on features: x (B, In) -> (B, Out) on the host. A feature of another width does not compile.
   template <std::size_t Width>
   Tensor<float, dyn, Out> operator()(const Tensor<float, dyn, Width>& x) const {

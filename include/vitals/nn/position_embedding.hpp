@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include <vitals/core/config.hpp>
 #include <vitals/core/tensor.hpp>
@@ -17,6 +18,13 @@ namespace vitals::inline v0::nn {
 /// Throws ShapeError where the stored grid is not square.
 Tensor<float, dyn, dyn> interpolate_positions(TensorView<const float, dyn, dyn> stored, std::size_t h, std::size_t w,
                                               Positions rule);
+/// The same without rounding to float.
+Tensor<double, dyn, dyn> interpolate_positions(TensorView<const double, dyn, dyn> stored, std::size_t h, std::size_t w,
+                                               Positions rule);
+
+/// Its transpose: `from` (1 + h w, d), the gradient of the result, is added to `to` (1 + M M, d), that of the stored.
+void interpolate_positions_backward(std::span<const double> from, std::size_t h, std::size_t w, std::size_t d,
+                                    Positions rule, std::span<double> to);
 
 }  // namespace vitals::inline v0::nn
 

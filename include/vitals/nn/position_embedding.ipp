@@ -74,24 +74,27 @@ inline std::vector<Taps> taps(std::size_t stored, std::size_t n, Positions rule)
 
 }  // namespace detail
 
-VITALS_INLINE Tensor<float, dyn, dyn> interpolate_positions(TensorView<const float, dyn, dyn> stored, std::size_t h,
-                                                            std::size_t w, Positions rule) {
+namespace detail {
+
+template <class T>
+Tensor<T, dyn, dyn> interpolate_grid(TensorView<const T, dyn, dyn> stored, std::size_t h, std::size_t w,
+                                     Positions rule) {
   const std::size_t d = stored.extent(1), count = stored.extent(0) - 1;
   const auto m = static_cast<std::size_t>(std::llround(std::sqrt(static_cast<double>(count))));
   if (m * m != count || m == 0)
     throw ShapeError("[interpolate_positions] stored positions are not 1 + a square, got " + to_string(stored.shape()));
-  Tensor<float, dyn, dyn> out({1 + h * w, d});
+  Tensor<T, dyn, dyn> out({1 + h * w, d});
   std::copy_n(stored.data(), d, out.data());
   if (h == m && w == m) {
     std::copy_n(stored.data(), stored.size(), out.data());
     return out;
   }
-  const auto across = detail::taps(m, w, rule), down = detail::taps(m, h, rule);
+  const auto across = taps(m, w, rule), down = taps(m, h, rule);
   std::vector<double> rows(m * w * d, 0.0);  // the stored rows, resized along x
   for (std::size_t y = 0; y < m; ++y)
     for (std::size_t x = 0; x < w; ++x)
       for (std::size_t j = 0; j < across[x].weights.size(); ++j) {
-        const float* from = stored.data() + (1 + y * m + across[x].first + j) * d;
+        const T* from = stored.data() + (1 + y * m + across[x].first + j) * d;
         double* to = rows.data() + (y * w + x) * d;
         for (std::size_t c = 0; c < d; ++c) to[c] += across[x].weights[j] * from[c];
       }
@@ -104,9 +107,45 @@ VITALS_INLINE Tensor<float, dyn, dyn> interpolate_positions(TensorView<const flo
         for (std::size_t c = 0; c < d; ++c) line[c] += down[y].weights[j] * from[c];
       }
       std::transform(line.begin(), line.end(), out.data() + (1 + y * w + x) * d,
-                     [](double v) { return static_cast<float>(v); });
+                     [](double v) { return static_cast<T>(v); });
     }
   return out;
+}
+
+}  // namespace detail
+
+VITALS_INLINE Tensor<float, dyn, dyn> interpolate_positions(TensorView<const float, dyn, dyn> stored, std::size_t h,
+                                                            std::size_t w, Positions rule) {
+  return detail::interpolate_grid<float>(stored, h, w, rule);
+}
+
+VITALS_INLINE Tensor<double, dyn, dyn> interpolate_positions(TensorView<const double, dyn, dyn> stored, std::size_t h,
+                                                             std::size_t w, Positions rule) {
+  return detail::interpolate_grid<double>(stored, h, w, rule);
+}
+
+VITALS_INLINE void interpolate_positions_backward(std::span<const double> from, std::size_t h, std::size_t w,
+                                                  std::size_t d, Positions rule, std::span<double> to) {
+  const std::size_t count = to.size() / d - 1;
+  const auto m = static_cast<std::size_t>(std::llround(std::sqrt(static_cast<double>(count))));
+  if (h == m && w == m) {
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+    return;
+  }
+  for (std::size_t c = 0; c < d; ++c) to[c] += from[c];
+  const auto across = detail::taps(m, w, rule), down = detail::taps(m, h, rule);
+  const auto add = [d](double weight, const double* x, double* y) {
+    for (std::size_t c = 0; c < d; ++c) y[c] += weight * x[c];
+  };
+  std::vector<double> rows(m * w * d, 0.0);  // the gradient of the stored rows, resized along x
+  for (std::size_t y = 0; y < h; ++y)
+    for (std::size_t x = 0; x < w; ++x)
+      for (std::size_t j = 0; j < down[y].weights.size(); ++j)
+        add(down[y].weights[j], from.data() + (1 + y * w + x) * d, rows.data() + ((down[y].first + j) * w + x) * d);
+  for (std::size_t y = 0; y < m; ++y)
+    for (std::size_t x = 0; x < w; ++x)
+      for (std::size_t j = 0; j < across[x].weights.size(); ++j)
+        add(across[x].weights[j], rows.data() + (y * w + x) * d, to.data() + (1 + y * m + across[x].first + j) * d);
 }
 
 }  // namespace vitals::inline v0::nn

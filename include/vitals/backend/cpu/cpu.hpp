@@ -38,6 +38,7 @@ struct Cpu {
   static void download(const Scalar* from, std::size_t n, float* host) {
     std::transform(from, from + n, host, [](Scalar x) { return static_cast<float>(x); });
   }
+  static void copy(const Scalar* from, std::size_t n, Scalar* to) { std::copy_n(from, n, to); }
   static Weight pack(Executor& executor, const float* host, std::size_t out, std::size_t in) {
     if constexpr (std::is_same_v<Scalar, float>)
       return Weight(executor, host, in, out, in);
@@ -67,6 +68,11 @@ struct Cpu {
                                const Scalar* gamma, Scalar* y) {
     backend::cpu::product<T>(e, x, w.cols(), m, w, y, w.rows(), {backend::cpu::Store::scale_add, bias, gamma});
   }
+  static void linear_add(Executor& e, const Scalar* x, std::size_t m, const Weight& w, const Scalar* scale, Scalar* y,
+                         std::size_t ldy) {
+    backend::cpu::product<T>(e, x, w.cols(), m, w, y, ldy, {backend::cpu::Store::scale_add, nullptr, scale});
+  }
+  static void gelu(Executor& e, const Scalar* x, Scalar* y, std::size_t n) { backend::cpu::gelu(e, x, y, n); }
   static void layer_norm(Executor& e, const Scalar* x, Scalar* y, std::size_t rows, std::size_t d, const Scalar* gamma,
                          const Scalar* beta, Scalar eps) {
     backend::cpu::layer_norm(e, x, y, rows, d, gamma, beta, eps);

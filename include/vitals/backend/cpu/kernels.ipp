@@ -295,6 +295,8 @@ VITALS_VECTOR __m128 round_pairs(const float* x) {
 
 #endif  // VITALS_X86
 
+#if !defined(VITALS_KERNELS_VOCABULARY_ONLY)  // gradient_kernels.ipp takes the vocabulary alone
+
 namespace vitals::inline v0::backend::cpu {
 
 VITALS_INLINE const RowKernels* row_kernels([[maybe_unused]] Isa isa) {
@@ -342,3 +344,5 @@ VITALS_INLINE const ProductKernels<double>* product_kernels<double>(Isa) {
 }
 
 }  // namespace vitals::inline v0::backend::cpu
+
+#endif  // VITALS_KERNELS_VOCABULARY_ONLY

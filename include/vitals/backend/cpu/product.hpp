@@ -10,6 +10,11 @@
 
 namespace vitals::inline v0::backend::cpu {
 
+namespace detail {
+template <class T>
+struct PackedAccess;
+}
+
 /// A weight matrix W (N, K) in the form the kernels of one instruction set read (kernels.hpp); row-major for the
 /// portable ones. What a Linear layer holds: the unpacked copy is not kept. T is float, double or bfloat16.
 template <class T>
@@ -30,6 +35,7 @@ class PackedMatrix {
   void unpack(Wide<T>* w) const;
 
  private:
+  friend struct detail::PackedAccess<T>;  // gradient_product.hpp
   Buffer<Lane<T>> data_;
   std::size_t rows_ = 0, cols_ = 0;
   Isa isa_ = Isa::portable;

@@ -1,0 +1,81 @@
+// The end of a residual branch on a tape: y = r + gamma * (x W^T + b), LayerScale and all. Backward, with dy (M, Out) and
+// G = dy^T x (Out, In):
+//
+//   dr = dy, passed on without a copy        dx = dy diag(gamma) W
+//   dW = diag(gamma) G                       db = gamma * sum of dy
+//   dgamma = rowsum(W * G) + b * sum of dy   (the branch itself is not kept: sum over m of dy (x W^T) is W * G)
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include <vitals/autograd/linear.hpp>
+#include <vitals/autograd/recording.hpp>
+
+namespace vitals::inline v0::ops {
+
+template <class B, std::size_t Out, std::size_t In, class Weight, class Bias, class Gamma>
+Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn, Out> residual,
+                                            const Variable<B, dyn, dyn, In>& x, const Weight& weight, const Bias& bias,
+                                            const Gamma& gamma) {
+  using Scalar = typename B::Scalar;
+  const std::size_t m = x.rows();
+  const auto slot = residual.slot();
+  auto y = residual.sole() ? Variable<B, dyn, dyn, Out>(tape, residual.memory(), residual.shape())
+                           : tape.template make<dyn, dyn, Out>(residual.shape());
+  if (y.data() != residual.data()) B::copy(residual.data(), residual.size(), y.data());
+  B::linear_scale_add(tape.executor, x.data(), m, weight.packed(), bias.data(), gamma.data(), y.data());
+  auto inner = detail::low_rank_forward<B>(tape, x.memory(), m, weight, gamma.data(), y.data(), Out);
+  if (!x.needs_gradient() && !slot && !detail::trains(weight, bias, gamma) && !detail::low_rank_trains(weight))
+    return y;
+  const bool wants_input = gamma.trainable() || detail::needs_input(weight);
+  tape.record(y, [dx = x.slot(), slot, kept = wants_input ? x.keep() : Kept<B>{}, inner = std::move(inner), m, &weight,
+                  &bias, &gamma](Tape<B>& back, Slot<B>& dy) {
+    using G = backend::Gradients<B>;
+    auto& e = back.executor;
+    std::vector<Scalar> dgamma(gamma.trainable() ? Out : 0, Scalar(0));
+    if (detail::trains(bias, gamma)) {
+      std::vector<Scalar> sums(Out, Scalar(0));
+      G::column_sums(e, dy.data(), Out, m, Out, sums.data());
+      if (bias.trainable())
+        bias.gradient().add([&](Scalar* to, bool add) {
+          for (std::size_t i = 0; i < Out; ++i) to[i] = (add ? to[i] : Scalar(0)) + gamma.data()[i] * sums[i];
+        });
+      if (gamma.trainable())
+        for (std::size_t i = 0; i < Out; ++i) dgamma[i] = bias.data()[i] * sums[i];
+    }
+    if (detail::trains(weight, gamma)) {
+      const auto product = back.memory(Out * In);
+      G::weight_gradient(e, dy.data(), Out, kept.open(e)->data(), In, m, Out, In, product->data(), false);
+      const auto plain = gamma.trainable() ? back.memory(Out * In) : nullptr;
+      if (plain) G::unpack(e, weight.packed(), plain->data());
+      const auto finish = [&](Scalar* dw) {
+        G::scale_rows_and_dots(e, plain ? plain->data() : nullptr, product->data(), Out, In, gamma.data(), dw,
+                               plain ? dgamma.data() : nullptr);
+      };
+      if (weight.trainable())
+        weight.gradient().add([&](Scalar* to, bool add) {
+          if (!add) std::fill_n(to, Out * In, Scalar(0));
+          finish(to);
+        });
+      else
+        finish(nullptr);
+    }
+    if (dx)
+      dx->add([&](Scalar* to, bool add) {
+        G::input_gradient(e, dy.data(), Out, m, weight.packed(), gamma.data(), to, In, add);
+      });
+    detail::low_rank_backward<B>(back, dy.data(), m, Out, kept, weight, gamma.data(), inner, dx.get(),
+                                 gamma.trainable() ? dgamma.data() : nullptr);
+    if (gamma.trainable())
+      gamma.gradient().add([&](Scalar* to, bool add) {
+        for (std::size_t i = 0; i < Out; ++i) to[i] = (add ? to[i] : Scalar(0)) + dgamma[i];
+      });
+    if (slot) back.pass_on(dy, *slot);
+  });
+  return y;
+}
+
+}  // namespace vitals::inline v0::ops

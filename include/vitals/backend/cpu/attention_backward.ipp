@@ -1,0 +1,202 @@
+// Implementation of attention_backward.hpp.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+#include <utility>
+
+#include <vitals/backend/cpu/attention_backward.hpp>
+#include <vitals/backend/cpu/buffer.hpp>
+#include <vitals/backend/cpu/gradient_kernels.hpp>
+#include <vitals/backend/cpu/kernels.hpp>
+#include <vitals/backend/cpu/portable.hpp>
+
+namespace vitals::inline v0::backend::cpu {
+
+namespace detail {
+
+template <class T, class Number, int Which = 0>  // a worker's own
+Number* attention_backward_room(std::size_t size) {
+  static thread_local Buffer<Number> room;
+  return room.need(size);
+}
+
+/// A head's backward pass on packed products; sizes and the places of its packed operands.
+template <class T>
+class AttentionHead {
+ public:
+  static constexpr std::size_t per_lane = Packing<T>::per_lane, slack = 16;
+
+  AttentionHead(const ProductKernels<T>& kernel, std::size_t tokens, std::size_t head_dim)
+      : kernel_(kernel), n_(tokens), d_(head_dim), mr_(kernel.mr), nr_(kernel.nr) {
+    // Blocks of equal size with at most as many rows as keep two scores in the level-2 cache, in whole tiles and lanes.
+    const std::size_t most = std::clamp<std::size_t>(240 * 1024 / (2 * sizeof(float) * n_), mr_, 128);
+    const std::size_t blocks = (n_ + most - 1) / most, unit = mr_ % 2 && per_lane == 2 ? 2 * mr_ : mr_;
+    block_ = ((n_ + blocks - 1) / blocks + unit - 1) / unit * unit;
+    n_lanes_ = lanes(n_), d_lanes_ = lanes(d_), block_lanes_ = lanes(block_);
+    key_panels_ = (n_ + nr_ - 1) / nr_, d_panels_ = (d_ + nr_ - 1) / nr_, n_tiles_ = (n_ + mr_ - 1) / mr_;
+    score_ld_ = key_panels_ * nr_;
+    tile_ = block_lanes_ * mr_ + slack;
+  }
+
+  std::size_t lanes_needed() const {
+    return 2 * key_panels_ * nr_ * d_lanes_ + d_panels_ * nr_ * n_lanes_ + 2 * block_ * d_lanes_ + mr_ * n_lanes_ +
+           2 * d_panels_ * nr_ * block_lanes_ + 2 * n_tiles_ * tile_;
+  }
+  std::size_t floats_needed() const { return 2 * block_ * score_ld_; }
+
+  /// q, k, v, dq, dk, dv have row stride ld, dout has `out_ld`.
+  void run(const RowKernels& rows, const GradientKernels& gradients, const float* q, std::size_t ld, std::size_t dim,
+           const float* dout, std::size_t out_ld, float* dq, Lane<T>* room, float* scores) {
+    const float *k = q + dim, *v = k + dim;
+    float *dk = dq + dim, *dv = dk + dim;
+    const auto take = [&](std::size_t size) { return std::exchange(room, room + size); };
+    Lane<T>*keys = take(key_panels_ * nr_ * d_lanes_), *values = take(key_panels_ * nr_ * d_lanes_);
+    Lane<T>* key_columns = take(d_panels_ * nr_ * n_lanes_);
+    Lane<T>*query_tiles = take(block_ * d_lanes_), *dout_tiles = take(block_ * d_lanes_);
+    Lane<T>* row_tile = take(mr_ * n_lanes_);
+    Lane<T>*query_columns = take(d_panels_ * nr_ * block_lanes_), *dout_columns = take(d_panels_ * nr_ * block_lanes_);
+    Lane<T>*p_tiles = take(n_tiles_ * tile_), *ds_tiles = take(n_tiles_ * tile_);
+    float *p = scores, *ds = scores + block_ * score_ld_;
+    const float scale = 1.0f / std::sqrt(static_cast<float>(d_));
+
+    for (std::size_t j = 0; j < key_panels_; ++j) {
+      const std::size_t some = std::min(nr_, n_ - j * nr_);
+      kernel_.pack(k + j * nr_ * ld, ld, some, d_, nr_, keys + j * nr_ * d_lanes_);
+      kernel_.pack(v + j * nr_ * ld, ld, some, d_, nr_, values + j * nr_ * d_lanes_);
+    }
+    pack_columns(k, ld, n_, key_columns, n_lanes_);
+
+    for (std::size_t row = 0; row < n_; row += block_) {
+      const std::size_t count = std::min(block_, n_ - row);
+      const float *q_block = q + row * ld, *dout_block = dout + row * out_ld;
+      for (std::size_t i = 0; i < count; i += mr_) {
+        kernel_.pack(q_block + i * ld, ld, std::min(mr_, count - i), d_, mr_, query_tiles + i * d_lanes_);
+        kernel_.pack(dout_block + i * out_ld, out_ld, std::min(mr_, count - i), d_, mr_, dout_tiles + i * d_lanes_);
+      }
+      for (std::size_t j = 0; j < key_panels_; ++j)
+        for (std::size_t i = 0; i < count; i += mr_) {
+          const std::size_t some = std::min(mr_, count - i), cols = std::min(nr_, n_ - j * nr_);
+          const std::size_t at = i * score_ld_ + j * nr_, panel = j * nr_ * d_lanes_;
+          kernel_.product_tile(query_tiles + i * d_lanes_, keys + panel, d_lanes_, p + at, score_ld_, some, cols, {});
+          kernel_.product_tile(dout_tiles + i * d_lanes_, values + panel, d_lanes_, ds + at, score_ld_, some, cols, {});
+        }
+      rows.softmax(p, count, n_, score_ld_, scale);
+      gradients.softmax(p, ds, count, n_, score_ld_, scale);
+      for (std::size_t i = 0; i < count; i += mr_) {  // dQ = dS K
+        const std::size_t some = std::min(mr_, count - i);
+        kernel_.pack(ds + i * score_ld_, score_ld_, some, n_, mr_, row_tile);
+        for (std::size_t j = 0; j < d_panels_; ++j)
+          kernel_.product_tile(row_tile, key_columns + j * nr_ * n_lanes_, n_lanes_, dq + (row + i) * ld + j * nr_, ld,
+                               some, std::min(nr_, d_ - j * nr_), {});
+      }
+      // dK += dS^T Q, dV += P^T dO: sums over the rows of the block
+      pack_columns(q_block, ld, count, query_columns, block_lanes_);
+      pack_columns(dout_block, out_ld, count, dout_columns, block_lanes_);
+      for (std::size_t r = 0; r < count; r += 16)
+        for (std::size_t t = 0; t < n_tiles_; ++t) {
+          const std::size_t cols = std::min(mr_, n_ - t * mr_), some = std::min<std::size_t>(16, count - r);
+          const std::size_t from = r * score_ld_ + t * mr_, to = t * tile_ + r / per_lane * mr_;
+          kernel_.pack_transposed(p + from, score_ld_, cols, some, mr_, p_tiles + to);
+          kernel_.pack_transposed(ds + from, score_ld_, cols, some, mr_, ds_tiles + to);
+        }
+      const Epilogue<float> store{row ? Store::scale_add : Store::plain, nullptr, nullptr};
+      for (std::size_t j = 0; j < d_panels_; ++j)
+        for (std::size_t t = 0; t < n_tiles_; ++t) {
+          const std::size_t some = std::min(mr_, n_ - t * mr_), cols = std::min(nr_, d_ - j * nr_);
+          const std::size_t at = t * mr_ * ld + j * nr_, panel = j * nr_ * block_lanes_;
+          kernel_.product_tile(ds_tiles + t * tile_, query_columns + panel, lanes(count), dk + at, ld, some, cols,
+                               store);
+          kernel_.product_tile(p_tiles + t * tile_, dout_columns + panel, lanes(count), dv + at, ld, some, cols, store);
+        }
+    }
+  }
+
+ private:
+  static std::size_t lanes(std::size_t count) { return (count + per_lane - 1) / per_lane; }
+  void pack_columns(const float* x, std::size_t ld, std::size_t count, Lane<T>* to, std::size_t stride) const {
+    for (std::size_t j = 0; j < d_panels_; ++j)
+      kernel_.pack_transposed(x + j * nr_, ld, std::min(nr_, d_ - j * nr_), count, nr_, to + j * nr_ * stride);
+  }
+
+  const ProductKernels<T>& kernel_;
+  std::size_t n_, d_, mr_, nr_, block_, n_lanes_, d_lanes_, block_lanes_, key_panels_, d_panels_, n_tiles_, score_ld_,
+      tile_;
+};
+
+// One row of scores at a time.
+template <class T>
+void portable_attention_backward(Executor& executor, const T* qkv, const T* dout, std::size_t batch, std::size_t tokens,
+                                 std::size_t heads, std::size_t head_dim, T* dqkv) {
+  const std::size_t dim = heads * head_dim, ld = 3 * dim;
+  const T scale = T(1) / std::sqrt(static_cast<T>(head_dim));
+  executor.run(batch * heads, [&](std::size_t task) {
+    const std::size_t b = task / heads, h = task % heads;
+    const T *q = qkv + b * tokens * ld + h * head_dim, *k = q + dim, *v = k + dim;
+    T *dq = dqkv + b * tokens * ld + h * head_dim, *dk = dq + dim, *dv = dk + dim;
+    for (std::size_t j = 0; j < tokens; ++j)
+      for (std::size_t c = 0; c < head_dim; ++c) dk[j * ld + c] = dv[j * ld + c] = T(0);
+    Buffer<T> p(tokens), ds(tokens);
+    for (std::size_t i = 0; i < tokens; ++i) {
+      const T* dy = dout + (b * tokens + i) * dim + h * head_dim;
+      for (std::size_t j = 0; j < tokens; ++j) {
+        T score = 0, slope = 0;
+        for (std::size_t c = 0; c < head_dim; ++c) {
+          score += q[i * ld + c] * k[j * ld + c];
+          slope += dy[c] * v[j * ld + c];
+        }
+        p.data()[j] = score;
+        ds.data()[j] = slope;
+      }
+      portable::softmax(p.data(), 1, tokens, tokens, scale);
+      T sum = 0;
+      for (std::size_t j = 0; j < tokens; ++j) sum += p.data()[j] * ds.data()[j];
+      for (std::size_t c = 0; c < head_dim; ++c) dq[i * ld + c] = T(0);
+      for (std::size_t j = 0; j < tokens; ++j) {
+        const T share = p.data()[j], slope = share * (ds.data()[j] - sum) * scale;
+        for (std::size_t c = 0; c < head_dim; ++c) {
+          dq[i * ld + c] += slope * k[j * ld + c];
+          dk[j * ld + c] += slope * q[i * ld + c];
+          dv[j * ld + c] += share * dy[c];
+        }
+      }
+    }
+  });
+}
+
+}  // namespace detail
+
+template <class T>
+void attention_backward(Executor& executor, const Wide<T>* qkv, const Wide<T>* dout, std::size_t batch,
+                        std::size_t tokens, std::size_t heads, std::size_t head_dim, Wide<T>* dqkv) {
+  if constexpr (!std::is_same_v<T, double>) {
+    const auto* kernel = product_kernels<T>(active_isa());
+    const auto* gradients = gradient_kernels(active_isa());
+    if (kernel && gradients) {
+      const std::size_t dim = heads * head_dim, ld = 3 * dim;
+      executor.run(batch * heads, [&](std::size_t task) {
+        const std::size_t b = task / heads, h = task % heads;
+        detail::AttentionHead<T> head(*kernel, tokens, head_dim);
+        head.run(*row_kernels(active_isa()), *gradients, qkv + b * tokens * ld + h * head_dim, ld, dim,
+                 dout + b * tokens * dim + h * head_dim, dim, dqkv + b * tokens * ld + h * head_dim,
+                 detail::attention_backward_room<T, Lane<T>>(head.lanes_needed()),
+                 detail::attention_backward_room<T, float, 1>(head.floats_needed()));
+      });
+      return;
+    }
+  }
+  detail::portable_attention_backward(executor, qkv, dout, batch, tokens, heads, head_dim, dqkv);
+}
+
+#if !VITALS_HEADER_ONLY
+#define VITALS_INSTANTIATE(T)                                                                              \
+  template void attention_backward<T>(Executor&, const Wide<T>*, const Wide<T>*, std::size_t, std::size_t, \
+                                      std::size_t, std::size_t, Wide<T>*);
+VITALS_INSTANTIATE(float)
+VITALS_INSTANTIATE(double)
+VITALS_INSTANTIATE(bfloat16)
+#undef VITALS_INSTANTIATE
+#endif
+
+}  // namespace vitals::inline v0::backend::cpu

@@ -1,0 +1,56 @@
+// The innermost loops of the backward pass and of the optimisers as a table of functions for each instruction set, beside
+// those of the forward pass in kernels.hpp. Apart from them, so that a program that only runs models does not pay.
+#pragma once
+
+#include <cstddef>
+
+#include <vitals/backend/cpu/isa.hpp>
+#include <vitals/backend/cpu/kernels.hpp>
+#include <vitals/core/config.hpp>
+
+namespace vitals::inline v0::backend::cpu {
+
+/// One step of SGD as torch.optim.SGD makes it: g = gradient_scale * gradient + weight_decay * w; m = momentum * m + g
+/// (`first`: m = g); w -= lr * (nesterov ? g + momentum * m : m).
+template <class T>
+struct SgdStep {
+  T lr = 0, momentum = 0, weight_decay = 0, gradient_scale = 1;
+  bool nesterov = false, first = false;
+};
+
+/// One step of AdamW as torch.optim.AdamW makes it: w *= 1 - lr * weight_decay; m = beta1 m + (1 - beta1) g;
+/// v = beta2 v + (1 - beta2) g^2; w -= lr / correction1 * m / (sqrt(v / correction2) + eps), correction = 1 - beta^step.
+template <class T>
+struct AdamWStep {
+  T lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0, correction1 = 1, correction2 = 1, gradient_scale = 1;
+};
+
+/// float32 operations. `dx` (and the like) are written, where not said otherwise; n numbers each.
+struct GradientKernels {
+  /// dx = dy * GELU'(x). dx may be dy.
+  void (*gelu)(const float* x, const float* dy, float* dx, std::size_t n);
+  /// Backward of silu(gate) * value.
+  void (*silu_gate)(const float* gate, const float* value, const float* dy, float* dgate, float* dvalue, std::size_t n);
+  /// Rows of d numbers. dx is added to where add is true; dgamma and dbeta (d) are always added to. Each may be null.
+  void (*layer_norm)(const float* x, const float* dy, float* dx, std::size_t rows, std::size_t d, const float* gamma,
+                     float eps, bool add, float* dgamma, float* dbeta);
+  /// p = softmax(scale * s): dp becomes ds. rows x n, row stride ld.
+  void (*softmax)(const float* p, float* dp, std::size_t rows, std::size_t n, std::size_t ld, float scale);
+  /// sums (n) += the sum of `rows` rows of x, row stride ld.
+  void (*column_sums)(const float* x, std::size_t ld, std::size_t rows, std::size_t n, float* sums);
+  /// y += a x
+  void (*add_scaled)(float* y, const float* x, float a, std::size_t n);
+  float (*dot)(const float* x, const float* y, std::size_t n);
+  /// momentum may be null where o.momentum is 0.
+  void (*sgd)(float* w, const float* gradient, float* momentum, std::size_t n, const SgdStep<float>& o);
+  void (*adamw)(float* w, const float* gradient, float* mean, float* square, std::size_t n, const AdamWStep<float>& o);
+};
+
+/// The table of an instruction set; nullptr where this build has none.
+const GradientKernels* gradient_kernels(Isa isa);
+
+}  // namespace vitals::inline v0::backend::cpu
+
+#if VITALS_HEADER_ONLY
+#include <vitals/backend/cpu/gradient_kernels.ipp>
+#endif

@@ -1,0 +1,263 @@
+// Implementation of gradient_product.hpp.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include <vitals/backend/cpu/buffer.hpp>
+#include <vitals/backend/cpu/gradient_product.hpp>
+
+namespace vitals::inline v0::backend::cpu {
+
+namespace detail {
+
+/// Writes packed matrices without making new ones.
+template <class T>
+struct PackedAccess {
+  static Lane<T>* data(PackedMatrix<T>& w) { return w.data_.data(); }
+  /// A matrix of another shape in the same memory.
+  static Lane<T>* reshape(PackedMatrix<T>& w, std::size_t rows, std::size_t cols, Isa isa, std::size_t row_multiple) {
+    w.rows_ = rows;
+    w.cols_ = cols;
+    w.isa_ = isa;
+    return w.data_.need((rows + row_multiple - 1) / row_multiple * row_multiple * w.lanes());
+  }
+};
+
+/// The calling thread's transposed weight, reused by its next product.
+template <class T>
+PackedMatrix<T>& transposed_scratch() {
+  static thread_local PackedMatrix<T> scratch;
+  return scratch;
+}
+/// Two of each thread's own buffers: one for who calls, one for who works.
+template <class T>
+T* gradient_scratch(std::size_t size) {
+  static thread_local Buffer<T> scratch;
+  return scratch.need(size);
+}
+template <class T>
+T* gradient_worker_scratch(std::size_t size) {
+  static thread_local Buffer<T> scratch;
+  return scratch.need(size);
+}
+
+#if VITALS_VECTOR_EXTENSIONS
+/// A square of nr x nr numbers of a panel, [k][n], as floats times scale[n]; `rows` of the k are there.
+template <class T>
+void widen_square(const Lane<T>* from, std::size_t nr, std::size_t rows, const float* scale, float* to) {
+  using Four = float __attribute__((vector_size(16)));
+  using Bits = std::uint32_t __attribute__((vector_size(16)));
+  const auto load = [](const auto* p, auto x) {
+    __builtin_memcpy(&x, p, sizeof x);
+    return x;
+  };
+  const auto put = [&](float* at, Four x, std::size_t n) {
+    if (scale) x *= load(scale + n, Four{});
+    __builtin_memcpy(at + n, &x, sizeof x);
+  };
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    for (std::size_t p = 0; p < (rows + 1) / 2; ++p, from += nr)
+      for (std::size_t n = 0; n < nr; n += 4) {
+        const Bits lanes = load(from + n, Bits{});
+        put(to + 2 * p * nr, (Four)(lanes << 16), n);
+        put(to + (2 * p + 1) * nr, (Four)(lanes & 0xffff0000u), n);
+      }
+  } else {
+    for (std::size_t p = 0; p < rows; ++p)
+      for (std::size_t n = 0; n < nr; n += 4) put(to + p * nr, load(from + p * nr + n, Four{}), n);
+  }
+}
+
+/// Panels of W (N, K) to panels of (diag(scale) W)^T (K, N): squares of nr x nr numbers, each transposed in cache.
+template <class T>
+void transpose_panels(Executor& executor, const ProductKernels<T>& kernel, const PackedMatrix<T>& w, const float* scale,
+                      Lane<T>* to) {
+  constexpr std::size_t per_lane = Packing<T>::per_lane;
+  const std::size_t nr = kernel.nr, n = w.rows(), k = w.cols(), lanes = (n + per_lane - 1) / per_lane;
+  executor.run((k + nr - 1) / nr, [&](std::size_t q) {
+    const std::size_t rows = std::min(nr, k - q * nr);
+    float* square = gradient_worker_scratch<float>(nr * (nr + 1) + nr);
+    float* factors = square + nr * (nr + 1);
+    for (std::size_t j = 0; j * nr < n; ++j) {
+      const std::size_t cols = std::min(nr, n - j * nr);
+      const Lane<T>* from = w.panel(j, nr) + q * (nr / per_lane) * nr;
+      Lane<T>* out = to + (q * lanes + j * (nr / per_lane)) * nr;
+      if constexpr (std::is_same_v<T, float>)
+        if (!scale) {
+          kernel.pack(from, nr, rows, cols, nr, out);
+          continue;
+        }
+      if (scale) {
+        std::copy_n(scale + j * nr, cols, factors);
+        std::fill(factors + cols, factors + nr, 0.0f);
+      }
+      widen_square<T>(from, nr, rows, scale ? factors : nullptr, square);
+      kernel.pack(square, nr, rows, cols, nr, out);
+    }
+  });
+}
+#endif
+
+/// Tiles of dY^T that stay in a core's level-2 cache beside a panel of X.
+inline constexpr std::size_t gradient_tile_bytes = 384 * 1024;
+/// M is summed in pieces of at most this many rows, so that a tile and a panel stay in cache.
+inline constexpr std::size_t gradient_piece_rows = 768;
+
+template <class T>
+void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel, const float* dy, std::size_t ldy,
+                            const float* x, std::size_t ldx, std::size_t m, std::size_t n, std::size_t k, float* dw,
+                            bool add) {
+  constexpr std::size_t per_lane = Packing<T>::per_lane;
+  constexpr std::size_t slack = 16;  // pack_transposed stores whole vectors, a tile may be narrower
+  const std::size_t mr = kernel.mr, nr = kernel.nr;
+  const std::size_t pieces = (m + gradient_piece_rows - 1) / gradient_piece_rows;
+  const std::size_t piece = ((m + pieces - 1) / pieces + per_lane - 1) / per_lane * per_lane;
+  const std::size_t tiles = (n + mr - 1) / mr, panels = (k + nr - 1) / nr;
+  const std::size_t tile_size = piece / per_lane * mr + slack, panel_size = piece / per_lane * nr;
+  Lane<T>* packed = gradient_scratch<Lane<T>>(tiles * tile_size + panels * panel_size + slack);
+  Lane<T>* right = packed + tiles * tile_size;
+  // Neighbouring tiles or panels are packed together, a few rows at a time: whole lines of memory are read.
+  const std::size_t together = std::max<std::size_t>(1, 128 / mr), groups = (tiles + together - 1) / together;
+  const std::size_t panels_together = std::max<std::size_t>(1, 128 / nr);
+  const std::size_t panel_groups = (panels + panels_together - 1) / panels_together;
+  constexpr std::size_t step = 16;
+  for (std::size_t first = 0; first < m; first += piece) {
+    const std::size_t rows = std::min(piece, m - first), lanes = (rows + per_lane - 1) / per_lane;
+    const auto pack_group = [&](const float* from, std::size_t ld, std::size_t columns, std::size_t width,
+                                std::size_t begin, std::size_t end, Lane<T>* to, std::size_t stride) {
+      for (std::size_t row = 0; row < rows; row += step)
+        for (std::size_t t = begin; t < end; ++t)
+          kernel.pack_transposed(from + (first + row) * ld + t * width, ld, std::min(width, columns - t * width),
+                                 std::min(step, rows - row), width, to + t * stride + row / per_lane * width);
+    };
+    executor.run(groups + panel_groups, [&](std::size_t task) {
+      if (task < groups)
+        pack_group(dy, ldy, n, mr, task * together, std::min(tiles, (task + 1) * together), packed, tile_size);
+      else
+        pack_group(x, ldx, k, nr, (task - groups) * panels_together,
+                   std::min(panels, (task - groups + 1) * panels_together), right, panel_size);
+    });
+    const std::size_t block = std::max<std::size_t>(1, gradient_tile_bytes / (tile_size * sizeof(Lane<T>)));
+    const std::size_t blocks = (tiles + block - 1) / block;
+    const Epilogue<float> epilogue{add || first ? Store::scale_add : Store::plain, nullptr, nullptr};
+    executor.run(blocks * panels, [&](std::size_t task) {
+      const std::size_t column = task % panels * nr;
+      for (std::size_t t = task / panels * block; t < std::min(tiles, (task / panels + 1) * block); ++t)
+        kernel.product_tile(packed + t * tile_size, right + task % panels * panel_size, lanes, dw + t * mr * k + column,
+                            k, std::min(mr, n - t * mr), std::min(nr, k - column), epilogue);
+    });
+  }
+}
+
+/// Row n of dW is a sum of rows of X.
+template <class T>
+void portable_weight_gradient(Executor& executor, const T* dy, std::size_t ldy, const T* x, std::size_t ldx,
+                              std::size_t m, std::size_t n, std::size_t k, T* dw, bool add) {
+  executor.run(n, [&](std::size_t j) {
+    T* row = dw + j * k;
+    if (!add) std::fill_n(row, k, T(0));
+    for (std::size_t i = 0; i < m; ++i) {
+      const T a = dy[i * ldy + j];
+      const T* from = x + i * ldx;
+      for (std::size_t p = 0; p < k; ++p) row[p] += a * from[p];
+    }
+  });
+}
+
+}  // namespace detail
+
+template <class T>
+void input_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, std::size_t m, const PackedMatrix<T>& w,
+                    const Wide<T>* scale, Wide<T>* dx, std::size_t ldx, bool add) {
+  using Access = detail::PackedAccess<T>;
+  PackedMatrix<T>& turned = detail::transposed_scratch<T>();
+  [[maybe_unused]] bool done = false;
+#if VITALS_VECTOR_EXTENSIONS
+  if constexpr (!std::is_same_v<T, double>)
+    if (const auto* kernel = product_kernels<T>(w.isa())) {
+      detail::transpose_panels<T>(executor, *kernel, w, scale,
+                                  Access::reshape(turned, w.cols(), w.rows(), w.isa(), kernel->nr));
+      done = true;
+    }
+#endif
+  if (!done) {
+    const std::size_t n = w.rows(), k = w.cols();
+    Buffer<Wide<T>> plain(n * k), flipped(n * k);
+    w.unpack(plain.data());
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t p = 0; p < k; ++p)
+        flipped.data()[p * n + i] = plain.data()[i * k + p] * (scale ? scale[i] : Wide<T>(1));
+    turned = PackedMatrix<T>(executor, flipped.data(), n, k, n);
+  }
+  product<T>(executor, dy, ldy, m, turned, dx, ldx, {add ? Store::scale_add : Store::plain, nullptr, nullptr});
+}
+
+template <class T>
+void weight_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, const Wide<T>* x, std::size_t ldx,
+                     std::size_t m, std::size_t n, std::size_t k, Wide<T>* dw, bool add) {
+  if (m == 0) {
+    if (!add) std::fill_n(dw, n * k, Wide<T>(0));
+    return;
+  }
+  if constexpr (!std::is_same_v<T, double>) {
+    if (const auto* kernel = product_kernels<T>(active_isa()))
+      return detail::packed_weight_gradient<T>(executor, *kernel, dy, ldy, x, ldx, m, n, k, dw, add);
+  }
+  detail::portable_weight_gradient(executor, dy, ldy, x, ldx, m, n, k, dw, add);
+}
+
+template <class T>
+std::size_t group_rows(const PackedMatrix<T>& w) {
+  const auto* kernel = product_kernels<T>(w.isa());
+  return kernel ? kernel->nr : 1;
+}
+
+template <class T>
+void read_group(const PackedMatrix<T>& w, std::size_t group, Wide<T>* rows) {
+  const std::size_t nr = group_rows(w), k = w.cols(), n = std::min(nr, w.rows() - group * nr);
+  const Lane<T>* from = w.panel(group, nr);
+  if constexpr (std::is_same_v<T, float>)
+    if (const auto* kernel = product_kernels<T>(w.isa())) return kernel->pack(from, nr, k, n, k, rows);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t p = 0; p < k; ++p) {
+      if constexpr (std::is_same_v<T, bfloat16>) {
+        bfloat16 half;
+        half.bits = static_cast<std::uint16_t>(from[p / 2 * nr + i] >> (p % 2 ? 16 : 0));
+        rows[i * k + p] = static_cast<float>(half);
+      } else {
+        rows[i * k + p] = from[p * nr + i];
+      }
+    }
+}
+
+template <class T>
+void write_group(PackedMatrix<T>& w, std::size_t group, const Wide<T>* rows) {
+  const std::size_t nr = group_rows(w), k = w.cols(), n = std::min(nr, w.rows() - group * nr);
+  Lane<T>* to = detail::PackedAccess<T>::data(w) + group * nr * w.lanes();
+  if constexpr (!std::is_same_v<T, double>)
+    if (const auto* kernel = product_kernels<T>(w.isa())) return kernel->pack(rows, k, n, k, nr, to);
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    for (std::size_t p = 0; p < w.lanes(); ++p) to[p] = detail::pair_of(rows + 2 * p, k - 2 * p);
+  } else {
+    std::copy_n(rows, k, to);
+  }
+}
+
+#if !VITALS_HEADER_ONLY
+#define VITALS_INSTANTIATE(T)                                                                                        \
+  template void input_gradient<T>(Executor&, const Wide<T>*, std::size_t, std::size_t, const PackedMatrix<T>&,       \
+                                  const Wide<T>*, Wide<T>*, std::size_t, bool);                                      \
+  template void weight_gradient<T>(Executor&, const Wide<T>*, std::size_t, const Wide<T>*, std::size_t, std::size_t, \
+                                   std::size_t, std::size_t, Wide<T>*, bool);                                        \
+  template std::size_t group_rows<T>(const PackedMatrix<T>&);                                                        \
+  template void read_group<T>(const PackedMatrix<T>&, std::size_t, Wide<T>*);                                        \
+  template void write_group<T>(PackedMatrix<T>&, std::size_t, const Wide<T>*);
+VITALS_INSTANTIATE(float)
+VITALS_INSTANTIATE(double)
+VITALS_INSTANTIATE(bfloat16)
+#undef VITALS_INSTANTIATE
+#endif
+
+}  // namespace vitals::inline v0::backend::cpu

@@ -1,0 +1,86 @@
+// Gradients<Cpu<T>>: the backward half of the CPU backend; see backend/gradients.hpp for what each operation means. With
+// bfloat16, products are made of rounded numbers; sums, gradients and master weights are float32.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <vitals/backend/cpu/attention_backward.hpp>
+#include <vitals/backend/cpu/cpu.hpp>
+#include <vitals/backend/cpu/gradient_product.hpp>
+#include <vitals/backend/cpu/gradient_rowwise.hpp>
+#include <vitals/backend/gradients.hpp>
+
+namespace vitals::inline v0::backend {
+
+template <class T>
+struct Gradients<Cpu<T>> {
+  using Scalar = typename Cpu<T>::Scalar;
+  using Weight = typename Cpu<T>::Weight;
+  static constexpr bool exact_weights = !std::is_same_v<T, bfloat16>;
+
+  static void input_gradient(Executor& e, const Scalar* dy, std::size_t ldy, std::size_t m, const Weight& w,
+                             const Scalar* scale, Scalar* dx, std::size_t ldx, bool add) {
+    cpu::input_gradient<T>(e, dy, ldy, m, w, scale, dx, ldx, add);
+  }
+  static void weight_gradient(Executor& e, const Scalar* dy, std::size_t ldy, const Scalar* x, std::size_t ldx,
+                              std::size_t m, std::size_t out, std::size_t in, Scalar* dw, bool add) {
+    cpu::weight_gradient<T>(e, dy, ldy, x, ldx, m, out, in, dw, add);
+  }
+  static void column_sums(Executor& e, const Scalar* x, std::size_t ld, std::size_t rows, std::size_t n, Scalar* sums) {
+    cpu::column_sums(e, x, ld, rows, n, sums);
+  }
+  static void add_scaled(Executor& e, const Scalar* x, Scalar a, Scalar* y, std::size_t n) {
+    cpu::add_scaled(e, x, a, y, n);
+  }
+  static void scale_rows_and_dots(Executor& e, const Scalar* a, const Scalar* b, std::size_t rows, std::size_t n,
+                                  const Scalar* scale, Scalar* dw, Scalar* sums) {
+    cpu::scale_rows_and_dots(e, a, b, rows, n, scale, dw, sums);
+  }
+  static double sum_of_squares(Executor& e, const Scalar* x, std::size_t n) { return cpu::sum_of_squares(e, x, n); }
+  static void gelu(Executor& e, const Scalar* x, const Scalar* dy, Scalar* dx, std::size_t n) {
+    cpu::gelu_backward(e, x, dy, dx, n);
+  }
+  static void silu_gate(Executor& e, const Scalar* x, const Scalar* dy, Scalar* dx, std::size_t rows, std::size_t h) {
+    cpu::silu_gate_backward(e, x, dy, dx, rows, h);
+  }
+  static void layer_norm(Executor& e, const Scalar* x, const Scalar* dy, Scalar* dx, std::size_t rows, std::size_t d,
+                         const Scalar* gamma, Scalar eps, bool add, Scalar* dgamma, Scalar* dbeta) {
+    cpu::layer_norm_backward(e, x, dy, dx, rows, d, gamma, eps, add, dgamma, dbeta);
+  }
+  static void attention(Executor& e, const Scalar* qkv, const Scalar* dout, std::size_t batch, std::size_t tokens,
+                        std::size_t heads, std::size_t head_dim, Scalar* dqkv) {
+    cpu::attention_backward<T>(e, qkv, dout, batch, tokens, heads, head_dim, dqkv);
+  }
+  static void dropout(Executor& e, const Scalar* x, Scalar* y, std::size_t n, double p, std::uint64_t seed,
+                      std::uint64_t stream, bool add) {
+    cpu::dropout(e, x, y, n, p, seed, stream, add);
+  }
+  static void unpack(Executor& e, const Weight& w, Scalar* rows) {
+    const std::size_t group = cpu::group_rows(w);
+    e.run((w.rows() + group - 1) / group, [&](std::size_t j) { cpu::read_group(w, j, rows + j * group * w.cols()); });
+  }
+  template <class F>
+  static void update(Executor& e, Weight& w, Scalar* master, F&& f) {
+    const std::size_t group = cpu::group_rows(w), size = group * w.cols();
+    e.run((w.rows() + group - 1) / group, [&](std::size_t j) {
+      const std::size_t n = std::min(size, w.rows() * w.cols() - j * size);
+      Scalar* values = master ? master + j * size : room(size);
+      if (!master) cpu::read_group(w, j, values);
+      f(values, j * size, n);
+      cpu::write_group(w, j, values);
+    });
+  }
+
+ private:
+  static Scalar* room(std::size_t size) {  // a worker's own
+    static thread_local cpu::Buffer<Scalar> buffer;
+    return buffer.need(size);
+  }
+};
+
+static_assert(Differentiable<Cpu<float>> && Differentiable<Cpu<bfloat16>>);
+
+}  // namespace vitals::inline v0::backend

@@ -1,0 +1,83 @@
+// The closed list of a backend's backward operations: Gradients<B>, specialised for each backend that can train, beside
+// the forward list in concept.hpp. `concept Differentiable` checks it, one named requirement each.
+//
+// Letters as in concept.hpp. What is written is overwritten unless a last argument `add` says that it is added to; what a
+// comment calls a sum is always added to.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+#include <vitals/backend/concept.hpp>
+#include <vitals/core/parallel.hpp>
+
+namespace vitals::inline v0::backend {
+
+template <class B>
+struct Gradients;
+
+namespace detail {
+
+/// dx (m, in; stride) = dy (m, out; stride) diag(scale) W; scale (out) may be null.
+template <class B>
+concept HasInputGradient = requires(Executor& e, const Scalar<B>* dy, std::size_t n, const typename B::Weight& w,
+                                    Scalar<B>* dx) {
+  Gradients<B>::input_gradient(e, dy, n, n, w, dy, dx, n, true);
+};
+/// dw (out, in) = dy (m, out; stride)^T x (m, in; stride)
+template <class B>
+concept HasWeightGradient = requires(Executor& e, const Scalar<B>* dy, std::size_t n, Scalar<B>* dw) {
+  Gradients<B>::weight_gradient(e, dy, n, dy, n, n, n, n, dw, true);
+};
+/// sums (n) += the sum of rows; y += a x; sums (rows) += rowsum(a * b) and dw += scale * b; the sum of squares
+template <class B>
+concept HasSums = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* y) {
+  Gradients<B>::column_sums(e, x, n, n, n, y);
+  Gradients<B>::add_scaled(e, x, Scalar<B>(1), y, n);
+  Gradients<B>::scale_rows_and_dots(e, x, x, n, n, x, y, y);
+  { Gradients<B>::sum_of_squares(e, x, n) } -> std::same_as<double>;
+};
+/// dx = dy GELU'(x); dx may be dy
+template <class B>
+concept HasGeluBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
+  Gradients<B>::gelu(e, x, x, dx, n);
+};
+/// x (m, 2 h), dy (m, h) -> dx (m, 2 h)
+template <class B>
+concept HasSiluGateBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
+  Gradients<B>::silu_gate(e, x, x, dx, n, n);
+};
+/// x, dy (m, d), gamma -> dx (m, d); dgamma and dbeta (d) are sums; each of the three may be null
+template <class B>
+concept HasLayerNormBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
+  Gradients<B>::layer_norm(e, x, x, dx, n, n, x, Scalar<B>(1), true, dx, dx);
+};
+/// qkv (B, N, 3, H, d), dout (B, N, H, d) -> dqkv
+template <class B>
+concept HasAttentionBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
+  Gradients<B>::attention(e, x, x, n, n, n, n, dx);
+};
+/// y = x with numbers dropped by Philox(seed, stream)
+template <class B>
+concept HasDropout = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* y) {
+  Gradients<B>::dropout(e, x, y, n, 0.5, std::uint64_t{1}, std::uint64_t{1}, true);
+};
+/// exact_weights: whether the packed form holds every Scalar exactly. unpack: all of W, row-major. update: f(values, begin, n) on
+/// pieces of W's row-major values, which are then packed again; `master`, where not null, holds them.
+template <class B>
+concept HasUpdate = requires(Executor& e, typename B::Weight& w, Scalar<B>* master,
+                             void (*f)(Scalar<B>*, std::size_t, std::size_t)) {
+  { Gradients<B>::exact_weights } -> std::convertible_to<bool>;
+  Gradients<B>::unpack(e, w, master);
+  Gradients<B>::update(e, w, master, f);
+};
+
+}  // namespace detail
+
+template <class B>
+concept Differentiable = Backend<B> && detail::HasInputGradient<B> && detail::HasWeightGradient<B> &&
+    detail::HasSums<B> && detail::HasGeluBackward<B> && detail::HasSiluGateBackward<B> &&
+    detail::HasLayerNormBackward<B> && detail::HasAttentionBackward<B> && detail::HasDropout<B> && detail::HasUpdate<B>;
+
+}  // namespace vitals::inline v0::backend

@@ -1,0 +1,228 @@
+// The tape as a whole: gradients of small models against finite differences in double, the same bits with checkpoints and
+// with any number of threads, and nothing recorded for what is frozen.
+#include <catch2/catch.hpp>
+
+#include "goldens.hpp"
+#include "training.hpp"
+
+namespace vt = vitals;
+using vt::dyn;
+
+namespace {
+
+inline constexpr vt::ViTConfig plain{.dim = 24, .depth = 2, .heads = 3, .patch = 4, .grid = 3};
+inline constexpr vt::ViTConfig gated{.dim = 16,
+                                     .depth = 2,
+                                     .heads = 2,
+                                     .patch = 4,
+                                     .grid = 2,
+                                     .registers = 2,
+                                     .mlp = vt::Mlp::swiglu,
+                                     .positions = vt::Positions::antialias};
+
+const std::vector<std::size_t> labels{0, 2, 1};
+
+template <vt::ViTConfig Config, class B>
+struct Classifier {
+  vt::ViT<Config, B> backbone;
+  vt::nn::Linear<Config.dim, 3, B> head;
+
+  explicit Classifier(std::uint64_t seed) { test::randomize(table(), seed); }
+  std::vector<vt::nn::NamedParameter<B>> table() {
+    auto all = backbone.parameters();
+    for (const auto& row : vt::nn::parameters<B>(head)) all.push_back({"head." + row.name, row.parameter});
+    return all;
+  }
+  /// Of the CLS token, or of every patch where the model has registers, so that both ways are taken.
+  auto loss(vt::Tape<B>& tape, vt::TensorView<const float, dyn, 3, dyn, dyn> pixels) {
+    if constexpr (Config.registers == 0) {
+      return vt::losses::cross_entropy(head(backbone.cls(tape, pixels)), labels);
+    } else {
+      const auto patches = backbone(tape, pixels).patches;
+      std::vector<std::size_t> each(patches.rows());
+      for (std::size_t i = 0; i < each.size(); ++i) each[i] = (i * 7 + i / 5) % 3;
+      return vt::losses::cross_entropy(head(patches), each);
+    }
+  }
+};
+
+template <class B>
+auto all_gradients(const std::vector<vt::nn::NamedParameter<B>>& table) {
+  std::vector<std::vector<typename B::Scalar>> out;
+  for (const auto& row : table) {
+    out.push_back(test::gradient(*row.parameter));
+    row.parameter->gradient().clear();
+  }
+  return out;
+}
+
+// The derivative along a random direction of each parameter, computed twice.
+template <vt::ViTConfig Config>
+void check_finite_differences(bool low_rank, std::size_t h, std::size_t w) {
+  using B = vt::Cpu<double>;
+  Classifier<Config, B> model(3);
+  auto table = model.table();
+  std::vector<std::shared_ptr<vt::nn::LowRank<B>>> terms;
+  if (low_rank)
+    for (auto& row : model.table())
+      if (row.parameter->shape().size() == 2 && row.name.starts_with("blocks")) {
+        const auto shape = row.parameter->shape();
+        const std::size_t third = row.name.find("qkv") != row.name.npos ? shape[0] / 3 : 0;
+        auto term = std::make_shared<vt::nn::LowRank<B>>("", third, shape[0] - third, shape[1], 3);
+        term->scale = 0.7;
+        test::randomize<B>({{"a", &term->a}, {"b", &term->b}}, 9);
+        row.parameter->low_rank().push_back(term);
+        table.push_back({row.name + ".a", &term->a});
+        table.push_back({row.name + ".b", &term->b});
+        terms.push_back(term);
+      }
+  const auto pixels = test::pixels(3, h, w, 5);
+  {
+    vt::Tape<B> tape;
+    tape.backward(model.loss(tape, pixels));
+  }
+  const auto gradients = all_gradients(table);
+  std::uint64_t stream = 0;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    auto& parameter = *table[i].parameter;
+    INFO(table[i].name);
+    if (table[i].name == "mask_token") {
+      CHECK(gradients[i].empty());
+      continue;
+    }
+    REQUIRE(gradients[i].size() == parameter.size());
+    vt::Rng rng(11, stream++);
+    std::vector<double> direction(parameter.size());
+    double expected = 0, size = 0;
+    for (std::size_t j = 0; j < direction.size(); ++j) {
+      direction[j] = rng.normal();
+      expected += direction[j] * gradients[i][j];
+      size += gradients[i][j] * gradients[i][j];
+    }
+    const auto loss_at = [&](double step) {
+      const auto move = [&](double by) {
+        parameter.update(vt::default_pool(), [&](double* v, std::size_t begin, std::size_t n) {
+          for (std::size_t j = 0; j < n; ++j) v[j] += by * direction[begin + j];
+        });
+      };
+      move(step);
+      vt::Tape<B> tape;
+      const double value = model.loss(tape, pixels).data()[0];
+      move(-step);
+      return value;
+    };
+    const double e = 3e-4;  // fourth order: the error is of e^4
+    const double found = (8 * (loss_at(e) - loss_at(-e)) - (loss_at(2 * e) - loss_at(-2 * e))) / (12 * e);
+    CHECK(std::abs(found - expected) <= 1e-6 * std::sqrt(size));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gradients equal finite differences") {
+  check_finite_differences<plain>(false, 12, 12);
+  check_finite_differences<plain>(true, 8, 16);
+  check_finite_differences<gated>(false, 12, 8);
+  check_finite_differences<gated>(true, 8, 8);
+}
+
+TEMPLATE_TEST_CASE("checkpoints and threads do not change a bit", "", vt::Cpu<float>, vt::Cpu<vt::bfloat16>) {
+  using B = TestType;
+  Classifier<plain, B> model(4);
+  Classifier<gated, B> other(5);
+  const auto pixels = test::pixels(3, 12, 12, 6);
+  const auto run = [&](auto& classifier, unsigned threads, bool checkpoint) {
+    vt::ThreadPool pool(threads);
+    vt::Tape<B> tape(pool, {.checkpoint = checkpoint});
+    tape.backward(classifier.loss(tape, pixels));
+    CHECK(tape.recorded() == 0);
+    return all_gradients(classifier.table());
+  };
+  const auto reference = run(model, 1, false);
+  CHECK(run(model, 2, false) == reference);
+  CHECK(run(model, 3, true) == reference);
+  CHECK(run(model, 1, true) == reference);
+  const auto second = run(other, 1, false);
+  CHECK(run(other, 3, false) == second);
+  CHECK(run(other, 2, true) == second);
+}
+
+TEST_CASE("float and bfloat16 follow double") {
+  Classifier<plain, vt::Cpu<double>> exact(8);
+  Classifier<plain, vt::Cpu<float>> single(8);
+  Classifier<plain, vt::Cpu<vt::bfloat16>> half(8);
+  const auto pixels = test::pixels(3, 12, 12, 6);
+  const auto run = [&](auto& model) {
+    using B = typename std::remove_reference_t<decltype(model.backbone)>::Backend;
+    vt::Tape<B> tape;
+    tape.backward(model.loss(tape, pixels));
+    return all_gradients(model.table());
+  };
+  const auto reference = run(exact);
+  const auto close = run(single), near = run(half);
+  const auto table = exact.table();
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (reference[i].empty()) continue;
+    INFO(table[i].name);
+    CHECK(test::distance(close[i], reference[i]) < 1e-5);
+    CHECK(test::distance(near[i], reference[i]) < 0.1);
+  }
+}
+
+TEST_CASE("gradients add up over passes, and a scale is applied") {
+  using B = vt::Cpu<float>;
+  Classifier<plain, B> model(4);
+  const auto pixels = test::pixels(3, 12, 12, 6);
+  vt::Tape<B> tape;
+  tape.backward(model.loss(tape, pixels));
+  const auto once = all_gradients(model.table());
+  for (int i = 0; i < 2; ++i) tape.backward(model.loss(tape, pixels), 0.5);
+  const auto twice = all_gradients(model.table());
+  for (std::size_t i = 0; i < once.size(); ++i)
+    if (!once[i].empty()) CHECK(test::distance(twice[i], once[i]) < 1e-6);
+}
+
+TEST_CASE("what is frozen records nothing") {
+  using B = vt::Cpu<float>;
+  Classifier<plain, B> model(4);
+  const auto pixels = test::pixels(3, 12, 12, 6);
+  for (const auto& row : model.table()) row.parameter->set_trainable(row.name.starts_with("head."));
+  vt::Tape<B> tape;
+  auto loss = model.loss(tape, pixels);
+  CHECK(tape.recorded() == 2);  // the head and the loss
+  tape.backward(loss);
+  for (const auto& row : model.table()) CHECK(row.parameter->gradient().filled == row.name.starts_with("head."));
+
+  for (const auto& row : model.table())
+    row.parameter->set_trainable(row.name == "blocks.1.mlp.fc2.bias" || row.name == "mask_token");
+  model.loss(tape, pixels);
+  CHECK(tape.recorded() == 5);  // fc2, the CLS token, its norm, head, loss
+  tape.clear();
+
+  for (const auto& row : model.table()) row.parameter->set_trainable(false);
+  auto nothing = model.loss(tape, pixels);
+  CHECK(tape.recorded() == 0);
+  CHECK_THROWS_AS(tape.backward(nothing), vt::ArgumentError);
+}
+
+TEST_CASE("a tape and Eval compute the same") {
+  using B = vt::Cpu<float>;
+  Classifier<gated, B> model(4);
+  const auto pixels = test::pixels(2, 8, 12, 6);
+  const auto features = model.backbone(pixels);
+  vt::Tape<B> tape;
+  const auto recorded = model.backbone(tape, pixels);
+  CHECK(std::equal(features.cls.begin(), features.cls.end(), recorded.cls.data()));
+  CHECK(std::equal(features.patches.begin(), features.patches.end(), recorded.patches.data()));
+  CHECK(std::equal(features.cls.begin(), features.cls.end(), model.backbone.cls(tape, pixels).data()));
+}
+
+TEST_CASE("mistakes on a tape are named") {
+  using B = vt::Cpu<float>;
+  vt::Tape<B> tape;
+  auto logits = test::variable<dyn, dyn, 3>(tape, {2, 1, 3}, std::vector<float>(6));
+  const std::vector<std::size_t> few{0}, wrong{0, 3};
+  CHECK_THROWS_AS(vt::losses::cross_entropy(logits, few), vt::ShapeError);
+  CHECK_THROWS_WITH(vt::losses::cross_entropy(logits, wrong), Catch::Contains("label 3, row 1"));
+  CHECK_THROWS_AS(tape.backward(logits), vt::ShapeError);
+}
