@@ -1,41 +1,50 @@
 #!/usr/bin/env bash
-# Times vitals against PyTorch and numpy: the same work with the same weights, in rounds that take turns.
+# Times vitals against PyTorch, ONNX Runtime, OpenVINO, numpy and faiss: the same work with the same weights, in rounds
+# that take turns.
 #
 #   bench/compare/run.sh [options]
 #
-#   --quick         few rounds and small slices: does everything work? Its figures are rough
-#   --threads N     threads of every side (default 2)
-#   --rounds N      rounds of each case (default 15; 3 with --quick)
-#   --patience S    seconds that each case may wait for rounds in which nothing else runs (default 180; 0 with --quick)
-#   --peers LIST    torch, numpy or both (default torch,numpy)
-#   --venv FOLDER   the Python environment of the peers; made and filled where it is missing (default build-bench/venv)
-#   --pip "ARGS"    more arguments for pip install, such as another package index. PyTorch's usual Linux package brings
-#                   GPU libraries of some gigabytes; an index of CPU-only packages spares them
-#   --out FOLDER    where results.md and results.json go (default build-bench/compare)
-#   --build FOLDER  where our side is built (default build-bench, the preset `bench`)
-#   --verbose       show everything that the compiler and pip print
-#   --help          this text
+#   --quick            few rounds and small slices: does everything work? Its figures are rough
+#   --cells LIST       models: S224, B224, L224, S518, B518 (batch 1), S224x8, B224x8 (batch 8); default all
+#   --precisions LIST  float32, bfloat16, int8; default those that vitals has
+#   --peers LIST       torch, torch-compiled, onnxruntime, onnxruntime-fused, openvino, numpy, faiss; default all
+#   --parts LIST       features (times), memory, threads (one against all, ViT-B), knn, auroc; default all
+#   --prepare          only make and keep the models that the peers load (a run makes those that are missing)
+#   --threads N        threads of every side (default 2)
+#   --rounds N         rounds of each row (default 9; 2 with --quick)
+#   --patience S       seconds that each row may wait for rounds in which nothing else runs (default 180; 0 with --quick)
+#   --venv FOLDER      the Python environment of the peers; made and filled where it is missing (default build-bench/venv)
+#   --pip "ARGS"       more arguments for pip install, such as another package index. PyTorch's usual Linux package
+#                      brings GPU libraries of some gigabytes; an index of CPU-only packages spares them
+#   --out FOLDER       where results.md, results.json and the models go (default build-bench/compare; about 9 GB)
+#   --build FOLDER     where our side is built (default build-bench, the preset `bench`)
+#   --verbose          show everything that the compiler and pip print
+#   --help             this text
 #
-# Versions of the peers: bench/compare/requirements.txt. Prints the table; exit 0 when all sides agree, 1 when outputs
-# disagree or something failed, 2 when the command line is wrong. Rounds disturbed by other programs do not count; a
-# case with too few others is marked.
+# Versions of the peers: bench/compare/requirements.txt. ViT-S runs with the published weights where they are in
+# ../shared, the others with random numbers. Prints the tables; exit 0 when all sides agree, 1 when outputs disagree or
+# something failed, 2 when the command line is wrong. Rounds disturbed by other programs do not count; a row with too few
+# others is marked.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tools/common.sh
 . "$here/../../tools/common.sh"
 
 command="bench/compare/run.sh"
-build=$root/build-bench venv='' out='' peers=torch,numpy pip_arguments='' options=()
+build=$root/build-bench venv='' out='' peers='' pip_arguments='' options=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --quick) options+=(--quick); command+=" --quick" ;;
+    --quick | --prepare) options+=("$1"); command+=" $1" ;;
+    --cells | --precisions | --peers | --parts)
+      [[ ${2:-} =~ ^[A-Za-z0-9,-]+$ ]] || usage_error "$1 needs a list"
+      [ "$1" = --peers ] && peers=$2
+      options+=("$1" "$2"); command+=" $1 $2"; shift ;;
     --threads | --rounds | --patience)
       [[ ${2:-} =~ ^[0-9]+$ && ( $1 = --patience || $2 -gt 0 ) ]] || usage_error "$1 needs a number"
       options+=("$1" "$2"); command+=" $1 $2"; shift ;;
-    --peers | --venv | --pip | --out | --build)
+    --venv | --pip | --out | --build)
       [ -n "${2:-}" ] || usage_error "$1 needs a value"
       case $1 in
-        --peers) peers=$2; command+=" --peers $2" ;;
         --venv) venv=$2 ;;
         --pip) pip_arguments=$2 ;;
         --out) out=$2 ;;
@@ -48,17 +57,20 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[[ $peers =~ ^(torch|numpy|torch,numpy|numpy,torch)$ ]] || usage_error "--peers: torch, numpy or both, joined by a comma"
 venv=${venv:-$build/venv} out=${out:-$build/compare}
 
 stage "peers ($venv)"
 wanted=(numpy safetensors threadpoolctl)
-[[ $peers == *torch* ]] && wanted+=(torch)
+# PyTorch holds the model that the others are converted from.
+[[ $peers =~ ^(numpy|faiss|,)+$ ]] || wanted+=(torch)
+[[ -z $peers || $peers == *onnxruntime* ]] && wanted+=(onnx onnxruntime)
+[[ -z $peers || $peers == *openvino* ]] && wanted+=(openvino nncf)
+[[ -z $peers || $peers == *faiss* ]] && wanted+=(faiss-cpu)
 if [ ! -x "$venv/bin/python" ]; then
   # A virtual environment that is only half filled has no mark and is filled again.
   logged "$build/logs/venv.log" python3 -m venv "$venv" || die "no virtual environment (Debian: apt-get install python3-venv)"
 fi
-if ! "$venv/bin/python" -c "import importlib.util, sys; sys.exit(any(importlib.util.find_spec(m) is None for m in sys.argv[1:]))" "${wanted[@]}"; then
+if ! "$venv/bin/python" -c "import importlib.util, sys; sys.exit(any(importlib.util.find_spec(m) is None for m in sys.argv[1:]))" "${wanted[@]/faiss-cpu/faiss}"; then
   requirements=()
   for package in "${wanted[@]}"; do requirements+=("$(grep "^$package==" "$here/requirements.txt")"); done
   note "installing ${requirements[*]}"
@@ -74,5 +86,6 @@ if command -v ccache >/dev/null; then launcher+=(-DCMAKE_CXX_COMPILER_LAUNCHER=c
 logged "$build/logs/build.log" cmake --build "$build" -j "$(compile_jobs)" --target compare_worker || die "the build failed"
 
 stage "rounds (load average now: $(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo unknown))"
-"$venv/bin/python" "$here/compare.py" --worker "$build/bench/compare_worker" --out "$out" --peers "$peers" \
-  --command "$command" "${options[@]}"
+published=${VITALS_SHARED:-$root/../shared}/weights/dinov2_vits14/dinov2_vits14_pretrain.pth
+[ -f "$published" ] && options+=(--published "$published")
+"$venv/bin/python" "$here/compare.py" --worker "$build/bench/compare_worker" --out "$out" --command "$command" "${options[@]}"

@@ -2,7 +2,7 @@
 // JSON on stdout. bench/compare/peers.py answers the same commands. Words are separated by single tabs.
 //
 //   weights PRESET SEED FILE          writes a random checkpoint
-//   load PRESET FILE                  a backbone with these weights
+//   load PRESET PRECISION FILE ...    a backbone with these weights; further words are for the peers
 //   pixels FILE                       its tensor `pixels` (B, 3, H, W) is what `forward` reads
 //   forward N                         N forward passes: {"seconds": [...]}
 //   features OUT                      cls and patches of one forward pass to OUT (.safetensors)
@@ -11,7 +11,8 @@
 //   neighbours K M OUT                `index` (M, K) and `cosine` (M, K) of them to OUT
 //   predictions FILE                  its tensors `targets` (n, K) uint8 and `scores` (n, K) float64
 //   auroc SAMPLES                     intervals of every column: {"seconds": [...], "auroc": [...], "low", "high"}
-//   about                             version, instruction set, threads, peak memory so far
+//   about                             version, instruction set, threads, precisions, measured peak
+//   memory                            peak resident memory so far
 //   quit
 //
 // A command that fails answers {"error": "..."}.
@@ -21,12 +22,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
 #include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -49,6 +52,22 @@ namespace {
 
 using vitals::dyn;
 using Words = std::vector<std::string>;
+
+// The arithmetics that the library has, by the names that compare.py uses.
+struct Arithmetic {
+  std::string_view name;
+  std::unique_ptr<vitals::Backbone> (*load)(std::string_view, const std::filesystem::path&, const vitals::LoadOptions&);
+};
+constexpr std::array arithmetics{
+    Arithmetic{"float32", &vitals::dinov2::load<vitals::Cpu<float>>},
+    Arithmetic{"bfloat16", &vitals::dinov2::load<vitals::Cpu<vitals::bfloat16>>},
+};
+
+const Arithmetic& arithmetic(std::string_view name) {
+  for (const Arithmetic& one : arithmetics)
+    if (one.name == name) return one;
+  throw vitals::ArgumentError("[worker] no arithmetic '" + std::string(name) + "'");
+}
 
 double timed(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
@@ -116,9 +135,9 @@ class Worker {
       return "{}";
     }
     if (command == "load") {
-      const std::string preset = word(1), file = word(2);
-      return seconds(
-          {timed([&] { model_ = vitals::dinov2::load(preset, file, {.positions = {}, .executor = &pool_}); })});
+      const std::string preset = word(1), file = word(3);
+      const auto& precision = arithmetic(word(2));
+      return seconds({timed([&] { model_ = precision.load(preset, file, {.positions = {}, .executor = &pool_}); })});
     }
     if (command == "pixels") {
       pixels_ = read<float, dyn, 3, dyn, dyn>(word(1), "pixels");
@@ -154,20 +173,28 @@ class Worker {
       return "{}";
     }
     if (command == "auroc") return auroc(number(1));
-    if (command == "about") {
-      std::ostringstream out;
-      const auto isa = vitals::backend::cpu::active_isa();
-      out << "{\"version\": " << quoted(vitals::version)
-          << ", \"instruction_set\": " << quoted(vitals::backend::cpu::name(isa))
-          << ", \"threads\": " << pool_.threads()
-          << ", \"peak_gflops\": " << bench::measure_peak(isa, bench::Precision::float32, pool_.threads()) * 1e-9
-          << ", \"peak_memory_mib\": " << bench::peak_memory() / 1048576 << "}";
-      return out.str();
-    }
+    if (command == "memory") return "{\"peak_memory_mib\": " + std::to_string(bench::peak_memory() / 1048576) + "}";
+    if (command == "about") return about();
     throw vitals::ArgumentError("[worker] unknown command '" + command + "'");
   }
 
  private:
+  std::string about() {
+    std::ostringstream out;
+    const auto isa = vitals::backend::cpu::active_isa();
+    out << "{\"version\": " << quoted(vitals::version)
+        << ", \"instruction_set\": " << quoted(vitals::backend::cpu::name(isa)) << ", \"threads\": " << pool_.threads()
+        << ", \"precisions\": [";
+    for (const Arithmetic& one : arithmetics)
+      out << (&one == &arithmetics[0] ? "" : ", ") << quoted(std::string(one.name));
+    out << "], \"peak_gflops\": {";
+    for (const auto precision : {bench::Precision::float32, bench::Precision::bfloat16})
+      out << (precision == bench::Precision::float32 ? "" : ", ") << quoted(bench::name(precision)) << ": "
+          << bench::measure_peak(isa, precision, pool_.threads()) * 1e-9;
+    out << "}}";
+    return out.str();
+  }
+
   static std::string seconds(const std::vector<double>& times) { return "{\"seconds\": " + list(times) + "}"; }
 
   vitals::Features forward() {

@@ -1,0 +1,115 @@
+"""results.md: what compare.py measured, in Markdown."""
+from cells import ENGINES, SEARCHERS
+
+
+def number(value):
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def ratio(result):
+    if "ratio" not in result:
+        return "-"
+    return (f"**{result['ratio']:.2f}**{'' if result['quotable'] else '*'}"
+            f" ({result['ratio_min']:.2f} to {result['ratio_max']:.2f},"
+            f" {result['rounds_undisturbed']} of {result['rounds']})")
+
+
+def goal(result):
+    if "ratio" not in result or not result["quotable"]:
+        return f"<= {result['goal']:.2f}"
+    return f"<= {result['goal']:.2f} {'met' if result['ratio'] <= result['goal'] else 'MISSED'}"
+
+
+def agreement(result):
+    def show(value):
+        return f"{value:.0e}" if result["precision"] == "float32" else f"{value:.4f}"
+
+    peers = [value for name, value in result["agreement"].items() if name != "vitals"]
+    worst = (max if result["precision"] == "float32" else min)(peers) if peers else None
+    return " / ".join(show(v) if v is not None else "-" for v in (result["agreement"].get("vitals"), worst))
+
+
+def memory(result):
+    found = result["memory_mib"]
+    peers = {name: value for name, value in found.items() if name != "vitals"}
+    ours = found.get("vitals")
+    if not peers:
+        return f"{ours:.0f}" if ours else "-"
+    best = min(peers, key=peers.get)
+    if ours is None:
+        return f"- / {peers[best]:.0f} ({ENGINES[best].label})"
+    return f"{ours:.0f} / {peers[best]:.0f} ({ENGINES[best].label}) = {ours / peers[best]:.2f}"
+
+
+def features(results, engines):
+    """One row for each cell and precision; ms an image."""
+    lines = ["| model, side, batch | precision | vitals | " + " | ".join(ENGINES[e].label for e in engines)
+             + " | vitals / best peer | goal | CLS agrees: vitals / worst peer | peak MiB: vitals / leanest peer |",
+             "|" + " --- |" * (7 + len(engines))]
+    for r in results:
+        def cell(name):
+            if name in r["failed"]:
+                return "failed"
+            if name not in r.get("median", {}):
+                return "-"
+            mark = "\\*" if name in r["disagree"] else ""
+            text = number(r["median"][name]) + mark
+            if name == "vitals" and "percent_of_peak" in r:
+                text += f" ({r['percent_of_peak']:.0f} %)"
+            return f"**{text}**" if name == r.get("best_peer") else text
+
+        lines.append(f"| {r['case']} | {r['precision']} | " + " | ".join(map(cell, ("vitals", *engines)))
+                     + f" | {ratio(r)} | {goal(r)} | {agreement(r)} | {memory(r)} |")
+    return lines
+
+
+def threads(results):
+    lines = ["| vitals alone | precision | 1 thread | all threads | faster by | percent of the peak |",
+             "| --- | --- | --- | --- | --- | --- |"]
+    for r in results:
+        peak = f"{r['percent_of_peak']:.0f} % of {r['peak_gflops']:.0f} GFLOP/s" if "percent_of_peak" in r else "-"
+        lines.append(f"| {r['case']} | {r['precision']} | {number(r['one_ms'])} ms | {number(r['all_ms'])} ms"
+                     f" ({r['threads']}) | {r['speedup']:.2f} | {peak} |")
+    return lines
+
+
+def searches(results):
+    lines = ["| work | vitals | peers | vitals / best peer |", "| --- | --- | --- | --- |"]
+    for r in results:
+        ours = number(r["median"]["vitals"]) + f" {r['unit']}"
+        if "percent_of_peak" in r:
+            ours += f" ({r['percent_of_peak']:.0f} %)"
+        peers = "; ".join(f"{SEARCHERS[name]} {number(value)}" for name, value in r["median"].items()
+                          if name != "vitals")
+        lines.append(f"| {r['case']} | {ours} | {peers} | {ratio(r)} |")
+    return lines
+
+
+def table(report, engines):
+    sides = "; ".join(f"{side['name']} {side['version']} ({side['instruction_set']})"
+                      for side in {side["name"]: side for side in report["sides"].values()}.values())
+    peaks = ", ".join(f"{value:.0f} GFLOP/s in {name}" for name, value in report["peak_gflops"].items())
+    lines = [f"Printed by `{report['command']}` on {report['date']}.", "",
+             f"Processor: {report['processor']['name']}, {report['processor']['count']} cores"
+             f" ({', '.join(report['processor']['vectors']) or 'no vector extensions known'}); {report['threads']}"
+             f" threads each; measured peak {peaks}.", f"Sides: {sides}.",
+             f"Load average (1 min) before: {report['load_before'][0]:.1f}."]
+    if report["features"]:
+        lines += ["", *features(report["features"], engines), "",
+                  "ms an image; in brackets the percent of the measured peak of that precision. CLS agrees with"
+                  " PyTorch's float32: largest difference (float32), smallest cosine (bfloat16, int8)."]
+    if report["scaling"]:
+        lines += ["", *threads(report["scaling"])]
+    if report["searches"]:
+        lines += ["", *searches(report["searches"])]
+    lines += ["", "Ratio: our time over the fastest peer's, median of the rounds in which nothing else ran (range; so many"
+              " of so many); below 1 vitals is faster."]
+    every = report["features"] + report["searches"]
+    if not all(r.get("quotable", True) for r in every):
+        lines += ["", "\\* beside a ratio: other programs took processors in nearly every round; all rounds are in the"
+                  " figure, which is not to be quoted."]
+    if any(r["disagree"] for r in report["features"]):
+        lines += ["", "\\* beside a time: its outputs are further from PyTorch's float32 than they may be."]
+    for r in report["features"]:
+        lines += [f"\nFailed: {r['case']}, {r['precision']}: {reason}" for reason in r["failed"].values()]
+    return "\n".join(lines) + "\n"
