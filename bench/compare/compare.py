@@ -105,9 +105,12 @@ class Run:
     def keep(self, part, result):
         self.report[part].append(result)
         self.write()
-        ratio = f"ratio {result['ratio']:.2f} to {result['best_peer']}, " if "ratio" in result else ""
-        rounds = f"{result['rounds_undisturbed']} of {result['rounds']} rounds undisturbed" if "rounds" in result else ""
-        print(f"   {result['case']}, {result.get('precision', '')}: {ratio}{rounds}", file=sys.stderr, flush=True)
+        words = [result["case"], *([result["precision"]] if "precision" in result else [])]
+        if "ratio" in result:
+            words.append(f"ratio {result['ratio']:.2f} to {result['best_peer']}")
+        if "rounds" in result:
+            words.append(f"{result['rounds_undisturbed']} of {result['rounds']} rounds undisturbed")
+        print("   " + ", ".join(words), file=sys.stderr, flush=True)
 
     def write(self):
         engines = [name for name in ENGINES if name in self.options.peers]

@@ -5,6 +5,7 @@ convert.py PRESET WEIGHTS SIDE FOLDER THREADS WHAT...
 WHAT: onnx, onnx-fused, onnx-int8, openvino, openvino-int8 and reference-B (PyTorch's float32 features of B pictures).
 Sides of the image are fixed, the batch is chosen when a model is loaded. The file of each is `path(...)`.
 """
+import logging
 import os
 import sys
 import warnings
@@ -101,6 +102,7 @@ class Converter:
 def main():
     preset, weights, side, folder, threads, *wanted = sys.argv[1:]
     warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)  # of no GPU, of advice for other models
     converter = Converter(preset, weights, int(side), folder, int(threads))
     for what in wanted:
         converter.file(what)

@@ -116,11 +116,11 @@ def take_turns(count, work, patience):
             "rounds_undisturbed": len(clean), "rounds": len(clean) + len(disturbed), "quotable": enough}
 
 
-def against_best(result, ours="vitals"):
-    """Adds medians, the fastest peer, and the ratio of our time to its (median over rounds, range)."""
+def against_best(result, ours="vitals", but=()):
+    """Adds medians, the fastest peer (none of `but`), and the ratio of our time to its (median over rounds, range)."""
     times = result["times"]
     result["median"] = {name: statistics.median(values) for name, values in times.items()}
-    peers = [name for name in times if name != ours]
+    peers = [name for name in times if name != ours and name not in but]
     if peers and ours in times:
         result["best_peer"] = best = min(peers, key=result["median"].get)
         ratios = sorted(a / b for a, b in zip(times[ours], times[best]))

@@ -79,8 +79,10 @@ def searches(results):
         ours = number(r["median"]["vitals"]) + f" {r['unit']}"
         if "percent_of_peak" in r:
             ours += f" ({r['percent_of_peak']:.0f} %)"
-        peers = "; ".join(f"{SEARCHERS[name]} {number(value)}" for name, value in r["median"].items()
-                          if name != "vitals")
+        shares = r.get("same_neighbours", {})
+        peers = "; ".join(f"{SEARCHERS[name]} {number(value)}"
+                          + (f" (not exact: {shares[name]:.1%})" if shares.get(name, 1) < 0.99 else "")
+                          for name, value in r["median"].items() if name != "vitals")
         lines.append(f"| {r['case']} | {ours} | {peers} | {ratio(r)} |")
     return lines
 

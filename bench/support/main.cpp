@@ -13,6 +13,7 @@
 #include <vitals/core/error.hpp>
 #include <vitals/core/version.hpp>
 
+#include "bandwidth.hpp"
 #include "bench.hpp"
 
 namespace bench {
@@ -70,6 +71,13 @@ int main(int argc, char** argv) {
         benchmark::AddCustomContext(
             std::string(bench::name(precision)) + " peak, " + std::to_string(n) + " thread" + (n > 1 ? "s" : ""),
             std::to_string(std::lround(bench::peak(n, precision) * 1e-9)) + " GFLOP/s");
+    for (unsigned n : bench::thread_counts())
+      for (const auto& memory : bench::memories(n)) {
+        const double bytes = bench::measure_bandwidth(vitals::backend::cpu::active_isa(), memory.bytes, n);
+        benchmark::AddCustomContext(
+            std::string(memory.name) + " bandwidth, " + std::to_string(n) + " thread" + (n > 1 ? "s" : ""),
+            std::to_string(std::lround(bytes * 1e-9)) + " GB/s");
+      }
     bench::add_benchmarks();
     benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();
