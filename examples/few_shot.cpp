@@ -30,9 +30,9 @@ int main(int argc, char** argv) {
         std::string method = "mlknn", selection = "per-class";
         line.option("--shots", shots, "numbers of training images; `all` is the whole train split");
         line.choice("--method", method, {"mlknn", "linear"}, "what learns from them");
-        line.choice(
-            "--selection", selection, {"per-class", "study"},
-            "per-class: so many of each class, drawn by seed; study: so many in all, evenly spaced in the manifest");
+        line.choice("--selection", selection, {"per-class", "study", "study-nih"},
+                    "per-class: so many of each class, drawn by seed; study: so many in all, evenly spaced in the "
+                    "manifest; study-nih: of each class the first so many patients who have nothing else");
         line.option("--repeats", repeats, "draws for each number of shots (per-class)");
         line.option("--k", k, "numbers of neighbours of mlknn; at most the number of training images is used");
         line.parse(argc, argv);
@@ -48,11 +48,16 @@ int main(int argc, char** argv) {
           const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
           if (error != std::errc() || *end != '\0' || n == 0)
             throw support::UsageError("--shots: \"" + text + "\" is neither a number nor `all`");
-          return selection == "study" ? vt::eval::few_shot_study(set, n)
-                                      : vt::eval::few_shot_per_class(set, n, model.seed + repeat);
+          if (selection == "study") return vt::eval::few_shot_study(set, n);
+          if (selection == "study-nih") {
+            auto items = vt::eval::few_shot_nih(set, n);
+            if (items.empty()) throw vt::DataError("no patient has images of one class only", data.manifest.string());
+            return items;
+          }
+          return vt::eval::few_shot_per_class(set, n, model.seed + repeat);
         };
         const auto draws = [&](const std::string& text) {  // what does not depend on the seed is done once
-          return selection == "study" || (text == "all" && method == "mlknn") ? std::size_t{1} : repeats;
+          return selection != "per-class" || (text == "all" && method == "mlknn") ? std::size_t{1} : repeats;
         };
         for (const auto& text : shots) chosen(text, 0);
         run.condition("method", method);
@@ -100,9 +105,10 @@ int main(int argc, char** argv) {
         run.clock(method);
         if (!data.plot.empty())
           vt::io::write_text_file(
-              data.plot,
-              vt::report::few_shot_svg(model.model + ", " + selection, "AUROC", shots, curves,
-                                       selection == "study" ? "training images" : "training images of each class"));
+              data.plot, vt::report::few_shot_svg(model.model + ", " + selection, "AUROC", shots, curves,
+                                                  selection == "study"       ? "training images"
+                                                  : selection == "study-nih" ? "training patients of each class"
+                                                                             : "training images of each class"));
         run.finish();
       });
 }

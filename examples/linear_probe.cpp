@@ -30,7 +30,6 @@ int main(int argc, char** argv) {
             vt::eval::linear_probe(features, options);  // A: the grid on train; B: the best on train + val
         run.clock("linear probe");
         for (const auto& note : result.notes) run.note(note);
-        if (result.picked_on_test) run.note("there is no val: the head was picked on test, as the study does");
         for (const auto& entry : result.grid) {  // what val said about each head
           vt::report::Result line_of_grid;
           line_of_grid.name = "linear " + vt::eval::name(entry.setting);

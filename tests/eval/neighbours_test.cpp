@@ -67,8 +67,11 @@ TEST_CASE("neighbours by hand") {
 }
 
 TEST_CASE("neighbours equal a plain search, for odd sizes and several blocks") {
-  for (auto [n, m, dim, k] :
-       {std::array<std::size_t, 4>{1, 1, 1, 1}, {37, 5, 7, 37}, {2500, 40, 33, 60}, {1024, 3, 384, 200}}) {
+  for (auto [n, m, dim, k] : {std::array<std::size_t, 4>{1, 1, 1, 1},
+                              {37, 5, 7, 37},
+                              {2500, 40, 33, 60},
+                              {1024, 3, 384, 200},
+                              {3001, 700, 64, 20}}) {
     CAPTURE(n, m, dim, k);
     const auto train = random_rows(n, dim, 1), queries = random_rows(m, dim, 2);
     const auto found = neighbours(train, queries, k);
@@ -116,11 +119,47 @@ TEST_CASE("the same bits for any number of threads and any instruction set") {
     CHECK(same(expected, neighbours(train, queries, 50, {[](auto&&...) {}, &pool})));
   }
   namespace cpu = vt::backend::cpu;
-  for (auto isa : {cpu::Isa::portable, cpu::Isa::avx2, cpu::Isa::avx512})
+  for (auto isa : cpu::all_isas)
     if (cpu::supported(isa)) {
       cpu::ScopedIsa scoped(isa);
       CHECK(same(expected, neighbours(train, queries, 50)));
     }
+}
+
+TEST_CASE("every instruction set finds the same where bfloat16 is of little or of no use") {
+  namespace cpu = vt::backend::cpu;
+  const auto check = [](const Matrix& train, const Matrix& queries, std::size_t k) {
+    cpu::ScopedIsa plain(cpu::Isa::portable);
+    const auto expected = neighbours(train, queries, k);
+    for (std::size_t q = 0; q < queries.extent(0); q += 7) {
+      const auto order = plain_search(train, queries, q, k);
+      CHECK(std::equal(order.begin(), order.end(), &expected.index(q, 0)));
+    }
+    for (auto isa : cpu::all_isas)
+      if (cpu::supported(isa)) {
+        cpu::ScopedIsa scoped(isa);
+        INFO(cpu::name(isa));
+        CHECK(same(expected, neighbours(train, queries, k)));
+      }
+  };
+  // Two opposite clusters so small that rounding to bfloat16 hides the differences; rows of very different sizes.
+  auto ball = random_rows(4000, 16, 8);
+  for (std::size_t i = 0; i < 4000; ++i)
+    for (std::size_t d = 0; d < 16; ++d) ball(i, d) = (1.0f + 1e-4f * ball(i, d)) * (i % 2 ? -1e-20f : 1e15f);
+  SECTION("nearly equal items") { check(ball, random_rows(30, 16, 9), 5); }
+  SECTION("nearly equal queries") { check(random_rows(3000, 16, 8), ball, 20); }
+  SECTION("one item far from all others, and items without direction") {
+    auto train = random_rows(3000, 40, 10);
+    for (std::size_t d = 0; d < 40; ++d) train(17, d) *= -1, train(1500, d) = train(2999, d) = 0;
+    check(train, random_rows(40, 40, 11), 3000);
+    check(train, random_rows(40, 40, 11), 100);
+  }
+  SECTION("both signs, one number a row large") {
+    auto train = random_rows(3000, 100, 12), queries = random_rows(40, 100, 13);
+    for (std::size_t i = 0; i < 3000; ++i)
+      for (std::size_t d = 0; d < 100; ++d) train(i, d) = (train(i, d) - 1.5f) * (d == i % 100 ? 30.0f : 1.0f);
+    check(train, queries, 10);
+  }
 }
 
 TEST_CASE("progress counts the queries") {

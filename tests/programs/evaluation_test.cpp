@@ -143,6 +143,45 @@ TEST_CASE("few_shot: one result for each number of shots, and the curve") {
   CHECK(!s.has("none.json"));
 }
 
+TEST_CASE("few_shot by the study's rule for NIH: the first patients of each class, where there are patients") {
+  test::Study s;
+  s.write("manifest.csv",
+          "path,label,split,patient\n0.png,a,train,p3\n2.png,a,train,p1\n4.png,a,train,p1\n1.png,b,train,p9\n"
+          "3.png,b,train,p10\n5.png,b,test,p4\n6.png,a,test,p5\n");
+  const std::vector<std::string> how{"--shots", "1", "--k", "1", "--selection", "study-nih"};
+  const auto done = run("few_shot", s.arguments(how));
+  INFO(done.err);
+  REQUIRE(done.status == 0);
+  const auto report = test::json_of(s / "r.json");
+  CHECK(std::string(report["conditions"]["selection"].GetString()) == "study-nih");
+  CHECK(!test::result_of(report, "mlknn k=1 shots=1").HasMember("sd"));
+  s.write("manifest.csv", "path,label,split\n0.png,a,train\n1.png,b,train\n2.png,a,test\n3.png,b,test\n");
+  const auto without = run("few_shot", s.arguments(how, "none.json"));
+  CHECK(without.status == 1);
+  CHECK_THAT(test::last_line(without.err), Contains("an image without patient") && Contains("0.png"));
+  s.write("manifest.csv",
+          "path,label,split,patient\n0.png,a,train,1\n1.png,b,train,1\n2.png,a,test,2\n3.png,b,test,2\n");
+  const auto nobody = run("few_shot", s.arguments(how, "none.json"));
+  CHECK(nobody.status == 1);
+  CHECK_THAT(test::last_line(nobody.err), Contains("no patient"));
+  CHECK(!s.has("none.json"));
+}
+
+TEST_CASE("linear_probe without val: paper mode picks on test, and says so once") {
+  test::Study s;
+  s.write("manifest.csv",
+          "path,label,split\n0.png,a,train\n1.png,b,train\n2.png,a,train\n3.png,b,train\n4.png,a,test\n5.png,b,test\n");
+  const auto done =
+      run("linear_probe", s.arguments({"--paper-mode", "--epochs", "1", "--lrs", "0.01", "--blocks", "1"}));
+  INFO(done.err);
+  REQUIRE(done.status == 0);
+  const auto report = test::json_of(s / "r.json");
+  std::size_t said = 0;
+  for (const auto& note : report["notes"].GetArray())
+    said += std::string(note.GetString()).find("picked on test") != std::string::npos;
+  CHECK(said == 1);
+}
+
 TEST_CASE("a class that the test split lacks is null and named") {
   test::Study s;
   s.write("manifest.csv",
