@@ -1,6 +1,11 @@
 // The umbrella of training: vitals.hpp, and the tape, losses, optimisers and adapters that move a model's parameters.
 #pragma once
 
+#include <vitals/adapt/freeze.hpp>
+#include <vitals/adapt/lora.hpp>
+#include <vitals/adapt/trainable.hpp>
 #include <vitals/autograd/tape.hpp>
 #include <vitals/losses/cross_entropy.hpp>
+#include <vitals/train/optimizer.hpp>
+#include <vitals/train/schedule.hpp>
 #include <vitals/vitals.hpp>

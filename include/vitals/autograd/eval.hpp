@@ -110,6 +110,7 @@ void add_low_rank(Executor& executor, const typename B::Scalar* x, std::size_t m
                   const typename B::Scalar* gamma, typename B::Scalar* y, std::size_t ldy) {
   using Scalar = typename B::Scalar;
   for (const auto& term : weight.low_rank()) {
+    if (term->merged) continue;
     typename B::Buffer inner(m * term->a.shape()[0]), scale(term->rows);
     for (std::size_t i = 0; i < term->rows; ++i)
       scale.data()[i] = static_cast<Scalar>(term->scale) * (gamma ? gamma[term->first + i] : Scalar(1));
@@ -132,7 +133,7 @@ auto linear(Eval<B>& ctx, const Activation<B, dyn, dyn, In>& x, const Weight& we
 /// GELU(x W^T + b)
 template <std::size_t Out, class B, std::size_t In, class Weight, class Bias>
 auto linear_gelu(Eval<B>& ctx, const Activation<B, dyn, dyn, In>& x, const Weight& weight, const Bias& bias) {
-  if (!weight.low_rank().empty()) {
+  if (weight.has_low_rank()) {
     auto before = linear<Out>(ctx, x, weight, bias);
     B::gelu(ctx.executor, before.data(), before.data(), before.size());
     return before;

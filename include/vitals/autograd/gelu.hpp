@@ -30,7 +30,7 @@ Variable<B, dyn, dyn, D> gelu(Tape<B>& tape, const Variable<B, dyn, dyn, D>& x) 
 template <std::size_t Out, class B, std::size_t In, class Weight, class Bias>
 Variable<B, dyn, dyn, Out> linear_gelu(Tape<B>& tape, const Variable<B, dyn, dyn, In>& x, const Weight& weight,
                                        const Bias& bias) {
-  if (x.needs_gradient() || detail::trains(weight, bias) || !weight.low_rank().empty())
+  if (x.needs_gradient() || detail::trains(weight, bias) || weight.has_low_rank())
     return gelu(tape, linear<Out>(tape, x, weight, bias));
   auto y = tape.template make<dyn, dyn, Out>({x.extent(0), x.extent(1), Out});
   B::linear_gelu(tape.executor, x.data(), x.rows(), weight.packed(), bias.data(), y.data());

@@ -27,7 +27,7 @@ bool trains(const Parameters&... parameters) {
 template <class Weight>
 bool low_rank_trains(const Weight& weight) {
   for (const auto& term : weight.low_rank())
-    if (trains(term->a, term->b)) return true;
+    if (!term->merged && trains(term->a, term->b)) return true;
   return false;
 }
 /// Whether the input is needed for the gradient of a weight.
@@ -35,7 +35,7 @@ template <class Weight>
 bool needs_input(const Weight& weight) {
   if (weight.trainable()) return true;
   for (const auto& term : weight.low_rank())
-    if (term->a.trainable()) return true;
+    if (!term->merged && term->a.trainable()) return true;
   return false;
 }
 
@@ -59,7 +59,8 @@ std::shared_ptr<const Memory<B>> dropped(Tape<B>& tape, const Term& term, const 
   return some;
 }
 
-/// Adds the low-rank terms of a weight to y (m, out) and returns their inner values u (m, rank), for the way back.
+/// Adds the low-rank terms of a weight to y (m, out) and returns their inner values u (m, rank), for the way back;
+/// null for a merged one.
 template <class B, class Weight>
 std::vector<std::shared_ptr<const Memory<B>>> low_rank_forward(Tape<B>& tape, const std::shared_ptr<const Memory<B>>& x,
                                                                std::size_t m, const Weight& weight,
@@ -67,6 +68,10 @@ std::vector<std::shared_ptr<const Memory<B>>> low_rank_forward(Tape<B>& tape, co
                                                                std::size_t out) {
   std::vector<std::shared_ptr<const Memory<B>>> inner;
   for (const auto& term : weight.low_rank()) {
+    if (term->merged) {
+      inner.push_back(nullptr);
+      continue;
+    }
     auto u = tape.memory(m * term->a.shape()[0]);
     B::linear(tape.executor, dropped(tape, *term, x)->data(), m, term->a.packed(), nullptr, u->data());
     B::linear_add(tape.executor, u->data(), m, term->b.packed(), term_scale<B>(*term, gamma).data(), y + term->first,
@@ -87,6 +92,7 @@ void low_rank_backward(Tape<B>& tape, const typename B::Scalar* dy, std::size_t 
   auto& e = tape.executor;
   const std::size_t in = weight.size() / out;
   for (std::size_t i = 0; i < inner.size(); ++i) {
+    if (!inner[i]) continue;
     const auto& term = *weight.low_rank()[i];
     const std::size_t rank = term.a.shape()[0];
     const auto scale = term_scale<B>(term, gamma);

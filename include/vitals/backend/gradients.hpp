@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include <vitals/backend/concept.hpp>
+#include <vitals/backend/steps.hpp>
 #include <vitals/core/parallel.hpp>
 
 namespace vitals::inline v0::backend {
@@ -71,6 +72,14 @@ concept HasUpdate = requires(Executor& e, typename B::Weight& w, Scalar<B>* mast
   { Gradients<B>::exact_weights } -> std::convertible_to<bool>;
   Gradients<B>::unpack(e, w, master);
   Gradients<B>::update(e, w, master, f);
+};
+
+/// In place on n numbers, on the calling thread; momentum may be null.
+template <class B>
+concept HasSteps = requires(Scalar<B>* w, std::size_t n, const SgdStep<Scalar<B>>& sgd,
+                            const AdamWStep<Scalar<B>>& adamw) {
+  Gradients<B>::sgd(w, w, w, n, sgd);
+  Gradients<B>::adamw(w, w, w, w, n, adamw);
 };
 
 }  // namespace detail

@@ -12,6 +12,8 @@ namespace vitals::inline v0::nn {
 
 template <std::size_t In, std::size_t Out, backend::Backend B>
 struct Linear {
+  using Backend = B;
+
   Weight<B, Out, In> weight;
   Parameter<B, Out> bias;
 

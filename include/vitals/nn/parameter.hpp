@@ -108,6 +108,10 @@ class ParameterStorage {
   /// Low-rank terms that are added to a matrix (LoRA); empty for most.
   const std::vector<std::shared_ptr<LowRank<B>>>& low_rank() const { return low_rank_; }
   std::vector<std::shared_ptr<LowRank<B>>>& low_rank() { return low_rank_; }
+  /// Whether a term does something.
+  bool has_low_rank() const {
+    return std::any_of(low_rank_.begin(), low_rank_.end(), [](const auto& term) { return !term->merged; });
+  }
 
  protected:
   template <std::size_t Rank>
@@ -161,6 +165,7 @@ struct LowRank {
   double scale = 1;
   double dropout = 0;        ///< of x on its way into A, on a tape only
   std::uint64_t stream = 0;  ///< names its random numbers
+  bool merged = false;       ///< its values are in the weight; it does nothing
 };
 
 }  // namespace vitals::inline v0::nn

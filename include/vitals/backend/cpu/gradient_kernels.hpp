@@ -6,24 +6,10 @@
 
 #include <vitals/backend/cpu/isa.hpp>
 #include <vitals/backend/cpu/kernels.hpp>
+#include <vitals/backend/steps.hpp>
 #include <vitals/core/config.hpp>
 
 namespace vitals::inline v0::backend::cpu {
-
-/// One step of SGD as torch.optim.SGD makes it: g = gradient_scale * gradient + weight_decay * w; m = momentum * m + g
-/// (`first`: m = g); w -= lr * (nesterov ? g + momentum * m : m).
-template <class T>
-struct SgdStep {
-  T lr = 0, momentum = 0, weight_decay = 0, gradient_scale = 1;
-  bool nesterov = false, first = false;
-};
-
-/// One step of AdamW as torch.optim.AdamW makes it: w *= 1 - lr * weight_decay; m = beta1 m + (1 - beta1) g;
-/// v = beta2 v + (1 - beta2) g^2; w -= lr / correction1 * m / (sqrt(v / correction2) + eps), correction = 1 - beta^step.
-template <class T>
-struct AdamWStep {
-  T lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0, correction1 = 1, correction2 = 1, gradient_scale = 1;
-};
 
 /// float32 operations. `dx` (and the like) are written, where not said otherwise; n numbers each.
 struct GradientKernels {

@@ -224,10 +224,9 @@ void adamw_step(T* w, const T* gradient, T* mean, T* square, std::size_t n, cons
     if (const auto* kernel = detail::gradient_kernels_for<T>()) return kernel->adamw(w, gradient, mean, square, n, o);
   for (std::size_t i = 0; i < n; ++i) {
     const T g = o.gradient_scale * gradient[i];
-    mean[i] = o.beta1 * mean[i] + (T(1) - o.beta1) * g;
-    square[i] = o.beta2 * square[i] + (T(1) - o.beta2) * g * g;
-    w[i] = w[i] * (T(1) - o.lr * o.weight_decay) -
-           o.lr / o.correction1 * mean[i] / (std::sqrt(square[i] / o.correction2) + o.eps);
+    mean[i] = o.beta1 * mean[i] + o.rest1 * g;
+    square[i] = o.beta2 * square[i] + o.rest2 * g * g;
+    w[i] = w[i] * o.keep - o.rate * mean[i] / (o.root * std::sqrt(square[i]) + o.eps);
   }
 }
 

@@ -74,6 +74,14 @@ struct Gradients<Cpu<T>> {
     });
   }
 
+  static void sgd(Scalar* w, const Scalar* gradient, Scalar* momentum, std::size_t n, const SgdStep<Scalar>& step) {
+    cpu::sgd_step(w, gradient, momentum, n, step);
+  }
+  static void adamw(Scalar* w, const Scalar* gradient, Scalar* mean, Scalar* square, std::size_t n,
+                    const AdamWStep<Scalar>& step) {
+    cpu::adamw_step(w, gradient, mean, square, n, step);
+  }
+
  private:
   static Scalar* room(std::size_t size) {  // a worker's own
     static thread_local cpu::Buffer<Scalar> buffer;
