@@ -3,6 +3,7 @@
 
 #include <vitals/adapt/freeze.hpp>
 #include <vitals/adapt/lora.hpp>
+#include <vitals/adapt/peft.hpp>
 #include <vitals/adapt/trainable.hpp>
 #include <vitals/autograd/tape.hpp>
 #include <vitals/losses/cross_entropy.hpp>
