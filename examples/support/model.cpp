@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <type_traits>
 
 #include <vitals/core/error.hpp>
 #include <vitals/core/parallel.hpp>
@@ -59,7 +60,7 @@ ModelOptions::ModelOptions(CommandLine& line, const std::string& default_transfo
   line.choice("--transform", transform_name, {"dinov2", "paper", "paper256"},
               "from the picture to what enters the model");
   line.flag("--no-crop", no_crop, "with --transform dinov2: straight to the size");
-  line.choice("--dtype", dtype, {"float32", "bfloat16"}, "what the model computes in");
+  line.choice("--dtype", dtype, {"float32", "bfloat16", "int8"}, "what the model computes in");
   if (batch_flag) line.option("--batch", batch, "images at once");
   line.option("--threads", threads, "0: one for each processor");
   line.option("--seed", seed, "of everything random");
@@ -88,22 +89,26 @@ Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size)
   vt::set_default_threads(static_cast<unsigned>(options.threads));
   vt::LoadOptions how;
   how.positions = positions_of(options.positions);
-  const bool half = options.dtype == "bfloat16";
+  const auto in_dtype = [&](auto make) {
+    if (options.dtype == "int8") return make(std::type_identity<vt::Cpu<std::int8_t>>{});
+    if (options.dtype == "bfloat16") return make(std::type_identity<vt::Cpu<vt::bfloat16>>{});
+    return make(std::type_identity<vt::Cpu<float>>{});
+  };
   Model model;
   if (options.weights.empty()) {
     model.random = true;
     model.weights = model.weights_sha256 = "random weights (seed " + std::to_string(options.seed) + ")";
     bar.say("no --weights: " + model.weights);
-    model.backbone = half ? vt::dinov2::random<vt::Cpu<vt::bfloat16>>(options.model, options.seed, how)
-                          : vt::dinov2::random<vt::Cpu<float>>(options.model, options.seed, how);
+    model.backbone = in_dtype(
+        [&]<class B>(std::type_identity<B>) { return vt::dinov2::random<B>(options.model, options.seed, how); });
   } else {
     const auto* fits = vt::dinov2::preset_of(vt::Checkpoint::open(options.weights));
     if (fits && fits->name != options.model)
       throw vt::DataError("these are weights of " + std::string(fits->name) + ", not of " + options.model,
                           options.weights.string(), "give --model " + std::string(fits->name));
     model.weights = options.weights.string();
-    model.backbone = half ? vt::dinov2::load<vt::Cpu<vt::bfloat16>>(options.model, options.weights, how)
-                          : vt::dinov2::load<vt::Cpu<float>>(options.model, options.weights, how);
+    model.backbone = in_dtype(
+        [&]<class B>(std::type_identity<B>) { return vt::dinov2::load<B>(options.model, options.weights, how); });
     model.weights_sha256 = vt::sha256_of_file(options.weights);
   }
   return model;

@@ -111,5 +111,6 @@ std::unique_ptr<Backbone> random(std::string_view name, std::uint64_t seed, cons
 namespace vitals::inline v0 {
 VITALS_DINOV2_INSTANCES(extern, Cpu<float>)
 VITALS_DINOV2_INSTANCES(extern, Cpu<bfloat16>)
+VITALS_DINOV2_INSTANCES(extern, Cpu<std::int8_t>)
 }  // namespace vitals::inline v0
 #endif

@@ -34,5 +34,6 @@ VITALS_INLINE const Preset& preset_by_name(std::string_view name) {
 namespace vitals::inline v0 {
 VITALS_DINOV2_INSTANCES(, Cpu<float>)
 VITALS_DINOV2_INSTANCES(, Cpu<bfloat16>)
+VITALS_DINOV2_INSTANCES(, Cpu<std::int8_t>)
 }  // namespace vitals::inline v0
 #endif

@@ -1,15 +1,18 @@
 // Cpu<T>: the CPU backend. float and bfloat16 use the vectorised kernels chosen at run time; double is for checking
-// gradients. With bfloat16, weights are held and products are made in bfloat16; sums and activations are float32.
+// gradients. With bfloat16, weights are held and products are made in bfloat16; sums and activations are float32. With
+// std::int8_t weights are held and products are made in int8 (quantize.hpp), sums are exact, activations float32.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 #include <vitals/backend/concept.hpp>
 #include <vitals/backend/cpu/attention.hpp>
 #include <vitals/backend/cpu/buffer.hpp>
 #include <vitals/backend/cpu/product.hpp>
+#include <vitals/backend/cpu/product_int8.hpp>
 #include <vitals/backend/cpu/rowwise.hpp>
 
 namespace vitals::inline v0 {
@@ -23,8 +26,9 @@ inline constexpr bool has_products = !std::is_same_v<T, double>;
 /// The policy; see backend/concept.hpp for what each operation means.
 template <class T>
 struct Cpu {
-  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, bfloat16>,
-                "Cpu<T>: T is float, bfloat16 or double");
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, bfloat16> ||
+                    std::is_same_v<T, std::int8_t>,
+                "Cpu<T>: T is float, bfloat16, std::int8_t or double");
 
   static_assert(backend::cpu::has_products<T>, "Cpu<double> needs #include <vitals/backend/cpu/cpu_double.hpp>");
 
@@ -79,7 +83,14 @@ struct Cpu {
   }
   static void attention(Executor& e, const Scalar* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
                         std::size_t head_dim, Scalar* out, Scalar* probabilities) {
-    backend::cpu::attention<T>(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
+    if constexpr (std::is_same_v<T, std::int8_t>) {  // scores lose too much in int8: the fastest of the others
+      if (backend::cpu::active_isa() == backend::cpu::Isa::avx512bf16)
+        backend::cpu::attention<bfloat16>(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
+      else
+        backend::cpu::attention<float>(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
+    } else {
+      backend::cpu::attention<T>(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
+    }
   }
   static void silu_gate(Executor& e, const Scalar* x, Scalar* y, std::size_t rows, std::size_t hidden) {
     backend::cpu::silu_gate(e, x, y, rows, hidden);
@@ -102,6 +113,6 @@ struct Cpu {
   }
 };
 
-static_assert(backend::Backend<Cpu<float>> && backend::Backend<Cpu<bfloat16>>);
+static_assert(backend::Backend<Cpu<float>> && backend::Backend<Cpu<bfloat16>> && backend::Backend<Cpu<std::int8_t>>);
 
 }  // namespace vitals::inline v0

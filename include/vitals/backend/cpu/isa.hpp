@@ -8,12 +8,12 @@
 
 namespace vitals::inline v0::backend::cpu {
 
-/// avx512bf16: avx512 with products of bfloat16 pairs. avx512: AVX-512 F, BW, DQ, VL. avx2: AVX2 and FMA. portable:
-/// any processor.
-enum class Isa { portable, avx2, avx512, avx512bf16 };
-inline constexpr Isa all_isas[] = {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512bf16};
+/// portable: any processor. avx2: AVX2 and FMA. avx512: AVX-512 F, BW, DQ, VL. avx512vnni: and products of int8 fours
+/// (VNNI). avx512bf16: and products of bfloat16 pairs. On x86-64 each holds those before it.
+enum class Isa { portable, avx2, avx512, avx512vnni, avx512bf16 };
+inline constexpr Isa all_isas[] = {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512vnni, Isa::avx512bf16};
 const char* name(Isa);
-/// "portable", "avx2", "avx512", "avx512bf16". Throws ArgumentError for another word.
+/// "portable", "avx2", "avx512", "avx512vnni", "avx512bf16". Throws ArgumentError for another word.
 Isa isa_by_name(std::string_view name);
 
 /// What this processor and this build can run.

@@ -14,6 +14,8 @@ VITALS_INLINE const char* name(Isa isa) {
   switch (isa) {
     case Isa::avx512bf16:
       return "avx512bf16";
+    case Isa::avx512vnni:
+      return "avx512vnni";
     case Isa::avx512:
       return "avx512";
     case Isa::avx2:
@@ -28,12 +30,13 @@ VITALS_INLINE Isa isa_by_name(std::string_view text) {
   for (Isa isa : all_isas)
     if (text == name(isa)) return isa;
   throw ArgumentError("unknown instruction set '" + std::string(text) + "'", "VITALS_CPU",
-                      "use avx512bf16, avx512, avx2 or portable");
+                      "use avx512bf16, avx512vnni, avx512, avx2 or portable");
 }
 
 VITALS_INLINE bool supported(Isa isa) {
 #if VITALS_X86
-  if (isa == Isa::avx512bf16) return supported(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
+  if (isa == Isa::avx512bf16) return supported(Isa::avx512vnni) && __builtin_cpu_supports("avx512bf16");
+  if (isa == Isa::avx512vnni) return supported(Isa::avx512) && __builtin_cpu_supports("avx512vnni");
   if (isa == Isa::avx512)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

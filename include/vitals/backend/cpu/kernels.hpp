@@ -3,7 +3,7 @@
 //
 // Products work on packed operands: the left side X (M, K) in tiles of `mr` rows, stored [K][mr]; the right side
 // W (N, K) in panels of `nr` columns of Y = X W^T, stored [K][nr]; both padded with zeros. With bfloat16 two neighbours
-// along K share a 32-bit lane, [K/2][mr] pairs, and sums are float32. A tile of Y is mr x nr accumulators held in registers
+// along K share a 32-bit lane, [K/2][mr] pairs, and sums are float32; with int8 four do and sums are int32. A tile of Y is mr x nr accumulators held in registers
 // while K runs once from 0 to its end, so a number of Y depends on its row of X and its row of W alone: the same bits
 // for any split of the work.
 #pragma once
@@ -29,6 +29,12 @@ struct Packing<bfloat16> {
   using Wide = float;
   using Lane = std::uint32_t;  // the lower half holds the even index
   static constexpr std::size_t per_lane = 2;
+};
+template <>
+struct Packing<std::int8_t> {
+  using Wide = float;
+  using Lane = std::uint32_t;  // the lowest byte holds the first
+  static constexpr std::size_t per_lane = 4;
 };
 template <class T>
 using Wide = typename Packing<T>::Wide;
@@ -74,6 +80,24 @@ struct ProductKernels {
                        std::size_t rows, std::size_t cols, const Epilogue<float>& epilogue);
 };
 
+/// Products of int8 (quantize.hpp) with exact 32-bit sums. All instruction sets make the same whole numbers and sums.
+template <>
+struct ProductKernels<std::int8_t> {
+  std::size_t mr, nr;
+  /// Quantises rows x k numbers, each row by its own scale, into a tile of width = mr rows: [lanes][mr], then the scales.
+  void (*pack)(const float* x, std::size_t ld, std::size_t rows, std::size_t k, std::size_t width,
+               std::uint32_t* packed);
+  /// The same into a panel of width = nr rows of W; after the scales stand the numbers from which sums start.
+  void (*pack_panel)(const float* w, std::size_t ld, std::size_t cols, std::size_t k, std::size_t width,
+                     std::uint32_t* packed);
+  /// One tile of Y: rows <= mr, cols <= nr; scales are multiplied in before the epilogue, whose pointers are already moved
+  /// to the first column. On its way it asks for an eighth of as much memory as the panel takes, from `ahead` on, into
+  /// the level-2 cache.
+  void (*product_tile)(const std::uint32_t* tile, const std::uint32_t* panel, std::size_t lanes, float* y,
+                       std::size_t ld, std::size_t rows, std::size_t cols, const Epilogue<float>& epilogue,
+                       const void* ahead);
+};
+
 /// float32 operations on rows.
 struct RowKernels {
   /// y = (x - mean) / sqrt(variance + eps) * gamma + beta for each of `rows` rows of d numbers; biased variance.
@@ -97,6 +121,8 @@ template <>
 VITALS_INLINE const ProductKernels<double>* product_kernels<double>(Isa isa);
 template <>
 VITALS_INLINE const ProductKernels<bfloat16>* product_kernels<bfloat16>(Isa isa);
+template <>
+VITALS_INLINE const ProductKernels<std::int8_t>* product_kernels<std::int8_t>(Isa isa);
 
 }  // namespace vitals::inline v0::backend::cpu
 

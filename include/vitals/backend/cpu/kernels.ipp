@@ -1,8 +1,11 @@
 // Implementation of kernels.hpp: each instruction set a vocabulary of vector operations plus the one text of
-// the kernels in kernels_body.inc (float32) and kernels_bf16_body.inc (pairs of bfloat16).
+// the kernels in kernels_body.inc (float32), kernels_bf16_body.inc (pairs of bfloat16) and kernels_int8_body.inc (fours of int8).
 #pragma once
 
+#include <bit>
+
 #include <vitals/backend/cpu/kernels.hpp>
+#include <vitals/backend/cpu/quantize.hpp>
 
 #if VITALS_VECTOR_EXTENSIONS
 
@@ -17,6 +20,10 @@ __attribute__((always_inline)) inline F4 load4(const float* p) {
   return x;
 }
 __attribute__((always_inline)) inline void store4(float* p, F4 x) { __builtin_memcpy(p, &x, sizeof x); }
+
+// Four lanes of four bytes.
+using Four = int __attribute__((vector_size(16)));
+__attribute__((always_inline)) inline void store4(std::uint32_t* p, Four x) { __builtin_memcpy(p, &x, sizeof x); }
 
 // Rows a, b, c, d become columns: four rows of four, `stride` apart.
 __attribute__((always_inline)) inline void transpose(F4 a, F4 b, F4 c, F4 d, float* to, std::size_t stride) {
@@ -98,6 +105,10 @@ VITALS_VECTOR V round_pairs(const float* x) {
 #include <vitals/backend/cpu/kernels_bf16_body.inc>
 
 }  // namespace bf16
+
+namespace int8 {
+#include <vitals/backend/cpu/kernels_int8_baseline.inc>
+}
 
 }  // namespace vitals::inline v0::backend::cpu::baseline
 
@@ -186,7 +197,18 @@ VITALS_VECTOR __m128 round_pairs(const float* x) {
 
 }  // namespace bf16
 
+namespace int8 {
+#include <vitals/backend/cpu/kernels_int8_avx512.inc>
+}
+
 }  // namespace vitals::inline v0::backend::cpu::avx512
+
+#undef VITALS_TARGET
+#define VITALS_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
+
+namespace vitals::inline v0::backend::cpu::avx512::int8_vnni {
+#include <vitals/backend/cpu/kernels_int8_vnni.inc>
+}
 
 #undef VITALS_TARGET
 #define VITALS_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")))
@@ -284,6 +306,10 @@ VITALS_VECTOR __m128 round_pairs(const float* x) {
 
 }  // namespace bf16
 
+namespace int8 {
+#include <vitals/backend/cpu/kernels_int8_avx2.inc>
+}
+
 }  // namespace vitals::inline v0::backend::cpu::avx2
 
 #undef VITALS_TARGET
@@ -301,7 +327,7 @@ namespace vitals::inline v0::backend::cpu {
 
 VITALS_INLINE const RowKernels* row_kernels([[maybe_unused]] Isa isa) {
 #if VITALS_X86
-  if (isa == Isa::avx512 || isa == Isa::avx512bf16) return &avx512::rows;
+  if (isa >= Isa::avx512) return &avx512::rows;
   if (isa == Isa::avx2) return &avx2::rows;
 #endif
 #if VITALS_VECTOR_EXTENSIONS
@@ -314,7 +340,7 @@ VITALS_INLINE const RowKernels* row_kernels([[maybe_unused]] Isa isa) {
 template <>
 VITALS_INLINE const ProductKernels<float>* product_kernels<float>([[maybe_unused]] Isa isa) {
 #if VITALS_X86
-  if (isa == Isa::avx512 || isa == Isa::avx512bf16) return &avx512::products;
+  if (isa >= Isa::avx512) return &avx512::products;
   if (isa == Isa::avx2) return &avx2::products;
 #endif
 #if VITALS_VECTOR_EXTENSIONS
@@ -328,11 +354,25 @@ template <>
 VITALS_INLINE const ProductKernels<bfloat16>* product_kernels<bfloat16>([[maybe_unused]] Isa isa) {
 #if VITALS_X86
   if (isa == Isa::avx512bf16) return &avx512::bf16_native::products;
-  if (isa == Isa::avx512) return &avx512::bf16::products;
+  if (isa >= Isa::avx512) return &avx512::bf16::products;
   if (isa == Isa::avx2) return &avx2::bf16::products;
 #endif
 #if VITALS_VECTOR_EXTENSIONS
   return &baseline::bf16::products;
+#else
+  return nullptr;
+#endif
+}
+
+template <>
+VITALS_INLINE const ProductKernels<std::int8_t>* product_kernels<std::int8_t>([[maybe_unused]] Isa isa) {
+#if VITALS_X86
+  if (isa >= Isa::avx512vnni) return &avx512::int8_vnni::products;
+  if (isa == Isa::avx512) return &avx512::int8::products;
+  if (isa == Isa::avx2) return &avx2::int8::products;
+#endif
+#if VITALS_VECTOR_EXTENSIONS
+  return &baseline::int8::products;
 #else
   return nullptr;
 #endif
