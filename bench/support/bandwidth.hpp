@@ -64,7 +64,7 @@ inline double measure_bandwidth(vitals::backend::cpu::Isa isa, std::size_t bytes
   auto* triad = detail::triad_portable;
 #if VITALS_X86
   if (isa == Isa::avx2) triad = detail::triad_avx2;
-  if (isa == Isa::avx512 || isa == Isa::avx512bf16) triad = detail::triad_avx512;
+  if (isa >= Isa::avx512) triad = detail::triad_avx512;
 #else
   (void)isa;
 #endif

@@ -105,7 +105,7 @@ inline double measure_peak(vitals::backend::cpu::Isa isa, Precision precision, u
   std::size_t numbers = 4;  // multiplied and added by one instruction
 #if VITALS_X86
   if (isa == Isa::avx2) loop = detail::fma_avx2, numbers = 8;
-  if (isa == Isa::avx512 || isa == Isa::avx512bf16) loop = detail::fma_avx512, numbers = 16;
+  if (isa >= Isa::avx512) loop = detail::fma_avx512, numbers = 16;
   if (isa == Isa::avx512bf16 && precision == Precision::bfloat16) loop = detail::dot_bf16, numbers = 32;
 #else
   (void)isa, (void)precision;

@@ -73,7 +73,7 @@ namespace vitals::inline v0::backend::cpu {
 
 VITALS_INLINE const GradientKernels* gradient_kernels([[maybe_unused]] Isa isa) {
 #if VITALS_X86
-  if (isa == Isa::avx512 || isa == Isa::avx512bf16) return &avx512::gradients;
+  if (isa >= Isa::avx512) return &avx512::gradients;
   if (isa == Isa::avx2) return &avx2::gradients;
 #endif
 #if VITALS_VECTOR_EXTENSIONS

@@ -15,8 +15,9 @@
 
 namespace vitals::inline v0::backend {
 
+/// Not for std::int8_t: rounding to 255 steps has no gradient. Train in float or bfloat16.
 template <class T>
-struct Gradients<Cpu<T>> {
+requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
   using Scalar = typename Cpu<T>::Scalar;
   using Weight = typename Cpu<T>::Weight;
   static constexpr bool exact_weights = !std::is_same_v<T, bfloat16>;
@@ -89,6 +90,6 @@ struct Gradients<Cpu<T>> {
   }
 };
 
-static_assert(Differentiable<Cpu<float>> && Differentiable<Cpu<bfloat16>>);
+static_assert(Differentiable<Cpu<float>> && Differentiable<Cpu<bfloat16>> && !Differentiable<Cpu<std::int8_t>>);
 
 }  // namespace vitals::inline v0::backend
