@@ -61,8 +61,8 @@ void add_attention(const Model& model, std::size_t tokens, unsigned threads) {
         const auto qkv = bench::random_numbers(tokens * 3 * model.dim, 4);
         std::vector<float> out(tokens * model.dim);
         bench::Runs runs(state, [&] {
-          vitals::Cpu<T>::attention(pool, qkv.data(), 1, tokens, model.heads, model.dim / model.heads, out.data(),
-                                    nullptr);
+          vitals::Cpu<T>::attention(pool, qkv.data(), 1, tokens, model.heads, model.dim / model.heads, tokens,
+                                    out.data(), nullptr);
         });
         runs.flop(4.0 * static_cast<double>(tokens * tokens * model.dim), threads, precision_of<T>);
       });

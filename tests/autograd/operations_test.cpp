@@ -61,7 +61,7 @@ void check_attention(const std::string& name) {
         }
   vt::Tape<vt::Cpu<T>> tape;
   const auto x = test::variable<dyn, dyn, 3 * Dim>(tape, {batch, tokens, 3 * Dim}, qkv);
-  const auto y = vt::ops::attention<Heads>(tape, x);
+  const auto y = vt::ops::attention<Heads>(tape, x, x.extent(1));
   test::backward(y, up);
   INFO(name);
   CHECK(test::distance(slot_of(x), reference) < tolerance<T>);

@@ -133,6 +133,16 @@ TEST_CASE("typed outputs and the erased interface are the same numbers") {
   CHECK(backbone.features(in, {.blocks = 1, .block_patches = false}).block_patches.empty());
   CHECK(backbone.info().registers == 2);
   CHECK_THROWS_AS(backbone.features(in, {.blocks = 3}), vt::ArgumentError);
+  for (std::size_t blocks : {0u, 2u}) {  // the CLS token alone, without the last block's work for the others: the same bits
+    const auto cls = backbone.features(in, {.blocks = blocks, .block_patches = false, .patches = false});
+    CHECK(std::equal(cls.cls.begin(), cls.cls.end(), erased.cls.begin()));
+    CHECK(cls.patches.size() == 0);
+    REQUIRE(cls.block_cls.size() == blocks);
+    for (std::size_t i = 0; i < blocks; ++i) CHECK(std::equal(cls.block_cls[i].begin(), cls.block_cls[i].end(), erased.block_cls[i].begin()));
+  }
+  const auto patches = backbone.features(in, {.blocks = 1, .patches = false});
+  CHECK(patches.patches.size() == 0);
+  CHECK(std::equal(patches.block_patches[0].begin(), patches.block_patches[0].end(), erased.block_patches[1].begin()));
 }
 
 TEST_CASE("an image's features do not depend on its batch, the threads, or other callers") {

@@ -52,7 +52,7 @@ void check_attention(const std::string& name) {
           qkv(b, n, 2, h, c) = v(b, h, n, c);
         }
   vt::Tensor<T, vt::dyn, vt::dyn, vt::dyn, vt::dyn> out({batch, tokens, heads, d}), ordered(y.shape());
-  vt::Cpu<T>::attention(vt::default_pool(), qkv.data(), batch, tokens, heads, d, out.data(), nullptr);
+  vt::Cpu<T>::attention(vt::default_pool(), qkv.data(), batch, tokens, heads, d, tokens, out.data(), nullptr);
   for (std::size_t b = 0; b < batch; ++b)
     for (std::size_t h = 0; h < heads; ++h)
       for (std::size_t n = 0; n < tokens; ++n)

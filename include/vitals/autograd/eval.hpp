@@ -97,7 +97,7 @@ class Eval {
 
   Executor& executor;
   Workspace<B>& workspace;
-  Scalar* probabilities = nullptr;  ///< where the next attention writes its (B, H, N, N), if anywhere
+  Scalar* probabilities = nullptr;  ///< where the next attention writes its (B, H, Q, N), if anywhere
 };
 
 namespace ops {
@@ -161,11 +161,11 @@ auto layer_norm(Eval<B>& ctx, const Activation<B, dyn, dyn, D>& x, const Gamma& 
   return y;
 }
 
-/// qkv (B, N, 3 D) -> (B, N, D): softmax(Q K^T / sqrt(D / H)) V for each of H heads.
+/// qkv (B, N, 3 D) -> (B, Q, D): softmax(Q K^T / sqrt(D / H)) V for each of H heads, the first Q tokens asking all N.
 template <std::size_t Heads, class B, std::size_t D3>
-auto attention(Eval<B>& ctx, const Activation<B, dyn, dyn, D3>& qkv) {
-  auto y = ctx.template make<dyn, dyn, D3 / 3>({qkv.extent(0), qkv.extent(1), D3 / 3});
-  B::attention(ctx.executor, qkv.data(), qkv.extent(0), qkv.extent(1), Heads, D3 / 3 / Heads, y.data(),
+auto attention(Eval<B>& ctx, const Activation<B, dyn, dyn, D3>& qkv, std::size_t queries) {
+  auto y = ctx.template make<dyn, dyn, D3 / 3>({qkv.extent(0), queries, D3 / 3});
+  B::attention(ctx.executor, qkv.data(), qkv.extent(0), qkv.extent(1), Heads, D3 / 3 / Heads, queries, y.data(),
                std::exchange(ctx.probabilities, nullptr));
   return y;
 }

@@ -30,7 +30,7 @@ template <class B, std::size_t D, class Gamma, class Beta>
 Variable<B, dyn, dyn, D> layer_norm(Tape<B>& tape, const Variable<B, dyn, dyn, D>& x, const Gamma& gamma,
                                     const Beta& beta, double eps);
 template <std::size_t Heads, class B, std::size_t D3>
-Variable<B, dyn, dyn, D3 / 3> attention(Tape<B>& tape, const Variable<B, dyn, dyn, D3>& qkv);
+Variable<B, dyn, dyn, D3 / 3> attention(Tape<B>& tape, const Variable<B, dyn, dyn, D3>& qkv, std::size_t queries);
 template <class B, std::size_t F2>
 Variable<B, dyn, dyn, F2 / 2> silu_gate(Tape<B>& tape, const Variable<B, dyn, dyn, F2>& x);
 template <std::size_t P, class B>

@@ -82,10 +82,11 @@ template <class B>
 concept HasLayerNorm = requires(Executor& e, const Scalar<B>* x, Scalar<B>* y, std::size_t m, Scalar<B> eps) {
   B::layer_norm(e, x, y, m, m, x, x, eps);
 };
-/// qkv (B, N, 3, H, d) -> (B, N, H, d), and (B, H, N, N) where the last pointer is not null
+/// qkv (B, N, 3, H, d) -> (B, Q, H, d), the first Q tokens of each image asking all N; and (B, H, Q, N) where the last
+/// pointer is not null
 template <class B>
 concept HasAttention = requires(Executor& e, const Scalar<B>* x, Scalar<B>* y, std::size_t n) {
-  B::attention(e, x, n, n, n, n, y, y);
+  B::attention(e, x, n, n, n, n, n, y, y);
 };
 /// (m, 2 h) -> (m, h): silu(first half) * second half
 template <class B>

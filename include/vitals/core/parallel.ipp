@@ -40,23 +40,34 @@ inline unsigned usable_processors() {
   return n ? n : 1;
 }
 
-// One call of run(): shared by the threads that work on it.
+// The tasks that one thread of a pool starts with, on a cache line of its own.
+struct alignas(64) TaskRange {
+  std::atomic<std::size_t> next{0};
+  std::size_t end = 0;
+};
+
+// One call of run(): shared by the threads that work on it. Every thread has a range of neighbouring tasks, the same
+// for every call with the same count, so that what one operation wrote lies in the cache of the core that reads it in the
+// next one. Who has finished takes from the others' ranges.
 struct Job {
   TaskRef task;
-  std::size_t count;
-  std::atomic<std::size_t> next{0};
+  TaskRange* ranges;
+  std::size_t count;  // of ranges
   std::atomic<unsigned> working{0};
   std::mutex failure_lock{};
   std::exception_ptr failure{};
 
-  void work() {
+  void work(std::size_t self) {
     const bool before = std::exchange(inside_task, true);
-    for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
-      try {
-        task(i);
-      } catch (...) {
-        const std::lock_guard lock(failure_lock);
-        if (!failure) failure = std::current_exception();
+    for (std::size_t offset = 0; offset < count; ++offset) {
+      TaskRange& range = ranges[self + offset < count ? self + offset : self + offset - count];
+      for (std::size_t i; (i = range.next.fetch_add(1, std::memory_order_relaxed)) < range.end;) {
+        try {
+          task(i);
+        } catch (...) {
+          const std::lock_guard lock(failure_lock);
+          if (!failure) failure = std::current_exception();
+        }
       }
     }
     inside_task = before;
@@ -71,13 +82,14 @@ struct Job {
 // Job::working, and run() withdraws `job` and then waits for both counts to be zero.
 struct ThreadPool::State {
   std::vector<std::thread> workers;
-  std::mutex busy;                                  // held by the caller whose job is running
-  std::atomic<unsigned> generation{0};              // changes with every job and at the end
+  std::vector<detail::TaskRange> ranges;  // one for each thread, the caller's first
+  std::mutex busy;                        // held by the caller whose job is running
+  std::atomic<unsigned> generation{0};    // changes with every job and at the end
   std::atomic<detail::Job*> job{nullptr};
-  std::atomic<unsigned> entering{0};                // workers between reading `job` and being counted in it
+  std::atomic<unsigned> entering{0};  // workers between reading `job` and being counted in it
   std::atomic<bool> stop{false};
 
-  void loop() {
+  void loop(std::size_t self) {
     unsigned seen = 0;
     for (;;) {
       for (int spin = 0; spin < 4000 && generation.load(std::memory_order_acquire) == seen; ++spin)
@@ -90,16 +102,18 @@ struct ThreadPool::State {
       if (mine) mine->working.fetch_add(1);
       entering.fetch_sub(1);
       if (!mine) continue;
-      mine->work();
+      mine->work(self);
       mine->working.fetch_sub(1, std::memory_order_release);
     }
   }
 };
 
 VITALS_INLINE ThreadPool::ThreadPool(unsigned threads) : state_(std::make_unique<State>()) {
-  if (threads > 1024) throw ArgumentError("[ThreadPool] " + std::to_string(threads) + " threads", "", "ask for 1 to 1024");
+  if (threads > 1024)
+    throw ArgumentError("[ThreadPool] " + std::to_string(threads) + " threads", "", "ask for 1 to 1024");
   if (threads == 0) threads = detail::usable_processors();
-  for (unsigned i = 1; i < threads; ++i) state_->workers.emplace_back([s = state_.get()] { s->loop(); });
+  state_->ranges = std::vector<detail::TaskRange>(threads);
+  for (unsigned i = 1; i < threads; ++i) state_->workers.emplace_back([s = state_.get(), i] { s->loop(i); });
 }
 
 VITALS_INLINE ThreadPool::~ThreadPool() {
@@ -112,19 +126,28 @@ VITALS_INLINE ThreadPool::~ThreadPool() {
 VITALS_INLINE unsigned ThreadPool::threads() const { return static_cast<unsigned>(state_->workers.size()) + 1; }
 
 VITALS_INLINE void ThreadPool::run(std::size_t count, TaskRef task) {
-  detail::Job job{task, count};
   std::unique_lock lock(state_->busy, std::defer_lock);
   if (count <= 1 || state_->workers.empty() || detail::inside_task || !lock.try_lock()) {
-    job.work();
-  } else {
-    state_->job.store(&job);
-    state_->generation.fetch_add(1, std::memory_order_release);
-    state_->generation.notify_all();
-    job.work();
-    state_->job.store(nullptr);
-    while (state_->entering.load() != 0) detail::pause_processor();
-    while (job.working.load(std::memory_order_acquire) != 0) detail::pause_processor();
+    detail::TaskRange all;
+    all.end = count;
+    detail::Job job{task, &all, 1};
+    job.work(0);
+    if (job.failure) std::rethrow_exception(job.failure);
+    return;
   }
+  const std::size_t threads = state_->ranges.size();
+  for (std::size_t i = 0; i < threads; ++i) {
+    state_->ranges[i].next.store(count * i / threads, std::memory_order_relaxed);
+    state_->ranges[i].end = count * (i + 1) / threads;
+  }
+  detail::Job job{task, state_->ranges.data(), threads};
+  state_->job.store(&job);
+  state_->generation.fetch_add(1, std::memory_order_release);
+  state_->generation.notify_all();
+  job.work(0);
+  state_->job.store(nullptr);
+  while (state_->entering.load() != 0) detail::pause_processor();
+  while (job.working.load(std::memory_order_acquire) != 0) detail::pause_processor();
   if (job.failure) std::rethrow_exception(job.failure);
 }
 

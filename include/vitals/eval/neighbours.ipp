@@ -228,7 +228,8 @@ class NeighbourSearch {
         for (std::size_t t = 0; t < tiles; ++t) {
           const std::size_t here = std::min(mr, count - t * mr);
           kernel_->product_tile(packed.data() + t * mr * lanes, packed_[b].panel(column / nr, nr), lanes, scores.data(),
-                                nr, here, cols, {backend::cpu::Store::plain, bias_.data() + item, nullptr});
+                                nr, here, cols, {backend::cpu::Store::plain, bias_.data() + item, nullptr},
+                                packed.data() + t * mr * lanes);
           take(scores.data(), t * mr, here, nr, item, task);
         }
       }

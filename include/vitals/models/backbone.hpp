@@ -40,6 +40,7 @@ struct Features {
 struct FeatureRequest {
   std::size_t blocks = 0;        ///< how many of the last blocks to give in block_cls and block_patches
   bool block_patches = true;     ///< false: leave block_patches empty
+  bool patches = true;           ///< false: leave patches and registers empty; the last block costs a quarter then
   Executor* executor = nullptr;  ///< nullptr: default_pool()
 };
 

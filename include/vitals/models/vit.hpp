@@ -137,15 +137,17 @@ class ViT final : public Backbone {
     Lease lease(*state_);
     Eval<B> ctx(request.executor ? *request.executor : default_pool(), *lease.workspace);
     Features out;
-    forward(ctx, pixels, [&](std::size_t i, const auto& x) {
+    const bool cls_alone = !request.patches && (request.blocks == 0 || !request.block_patches);
+    forward(ctx, pixels, cls_alone, [&](std::size_t i, const auto& x) {
       const bool last = i + 1 == Config.depth, kept = i + request.blocks >= Config.depth;
       if (!last && !kept) return;
       const auto normed = state_->norm(ctx, x, Config.norm_eps);
-      const std::size_t batch = normed.extent(0), patches = normed.extent(1) - 1 - R;
+      const std::size_t batch = normed.extent(0);
       Tensor<float, dyn, dyn> cls({batch, D});
       detail::take_tokens(normed, 0, 1, cls.data());
       Tensor<float, dyn, dyn, dyn> rows;
-      if (last || request.block_patches) {
+      if ((last && request.patches) || (kept && request.block_patches)) {
+        const std::size_t patches = normed.extent(1) - 1 - R;
         rows = Tensor<float, dyn, dyn, dyn>({batch, patches, D});
         detail::take_tokens(normed, 1 + R, patches, rows.data());
       }
@@ -155,6 +157,7 @@ class ViT final : public Backbone {
       }
       if (last) {
         out.cls = std::move(cls);
+        if (!request.patches) return;
         out.patches = std::move(rows);
         out.registers = Tensor<float, dyn, dyn, dyn>({batch, R, D});
         detail::take_tokens(normed, 1, R, out.registers.data());
@@ -318,13 +321,18 @@ class ViT final : public Backbone {
     });
   }
 
-  // The forward pass: after_block(i, x) sees the tokens after block i, before the final norm.
+  // The forward pass: after_block(i, x) sees the tokens after block i, before the final norm; with cls_alone, after the
+  // last block only the CLS token.
   template <class Ctx, class AfterBlock>
-  void forward(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels, AfterBlock&& after_block) const {
+  void forward(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels, bool cls_alone,
+               AfterBlock&& after_block) const {
     detail::check_pixels(pixels, P);
     auto x = embed(ctx, pixels);
     for (std::size_t i = 0; i < Config.depth; ++i) {
-      x = run_block(ctx, i, std::move(x));
+      if (cls_alone && i + 1 == Config.depth)
+        x = state_->blocks[i].first_tokens(ctx, x, 1, Config.norm_eps);
+      else
+        x = run_block(ctx, i, std::move(x));
       after_block(i, std::as_const(x));
     }
   }

@@ -24,11 +24,11 @@ struct Attention {
     visit("proj", self.proj);
   }
 
-  /// residual + ls * proj(attention(x)); residual, x (B, N, D)
+  /// residual + ls * proj(attention(x)); x (B, N, D), residual (B, Q, D) the first Q <= N tokens: those that ask
   template <class Ctx>
   auto add_to(Ctx& ctx, typename Ctx::template Value<dyn, dyn, D> residual,
               const typename Ctx::template Value<dyn, dyn, D>& x, const LayerScale<D, B>& ls) const {
-    const auto mixed = ops::attention<Heads>(ctx, qkv(ctx, x));
+    const auto mixed = ops::attention<Heads>(ctx, qkv(ctx, x), residual.extent(1));
     return ops::linear_scale_add(ctx, std::move(residual), mixed, proj.weight, proj.bias, ls.gamma);
   }
 };

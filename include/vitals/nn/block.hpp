@@ -39,6 +39,16 @@ struct Block {
     const auto before_mlp = norm2(ctx, x, eps);
     return mlp.add_to(ctx, std::move(x), before_mlp, ls2);
   }
+
+  /// What operator() gives for the first `count` tokens, (B, count, D), without the work for the others: they are only
+  /// looked at. A last block of which nothing but the CLS token is wanted.
+  template <class Ctx>
+  auto first_tokens(Ctx& ctx, const typename Ctx::template Value<dyn, dyn, D>& x, std::size_t count, double eps) const {
+    const auto before_attention = norm1(ctx, x, eps);
+    auto y = attn.add_to(ctx, ops::take_tokens(ctx, x, 0, count), before_attention, ls1);
+    const auto before_mlp = norm2(ctx, y, eps);
+    return mlp.add_to(ctx, std::move(y), before_mlp, ls2);
+  }
 };
 
 }  // namespace vitals::inline v0::nn

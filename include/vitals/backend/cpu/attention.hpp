@@ -1,5 +1,5 @@
-// Multi-head self-attention on the CPU: softmax(Q K^T / sqrt(d)) V, a block of query rows of one head at a time, so that
-// scores live in a core's cache and an N x N matrix of all heads is never built.
+// Multi-head self-attention on the CPU: softmax(Q K^T / sqrt(d)) V, a panel of queries of one head at a time, streamed over
+// the keys, so that scores live in a core's cache and no N x N matrix is ever built.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +10,18 @@
 
 namespace vitals::inline v0::backend::cpu {
 
-/// qkv (B, N, 3, H, d) as a fused projection gives it, out (B, N, H, d). probabilities, where not null, receives
-/// (B, H, N, N): the softmax itself, for those who want to look at it. T: float, double, or bfloat16 (products of rounded
-/// numbers; sums and softmax in float32).
+/// What attention() may give besides its output; null: not wanted.
+template <class T>
+struct AttentionExtras {
+  T* probabilities = nullptr;  ///< (B, H, Q, N): the softmax itself, for those who want to look at it
+  T* log_sum = nullptr;        ///< (B, H, Q): log of the softmax's denominator, what a gradient needs to make it again
+};
+
+/// qkv (B, N, 3, H, d) as a fused projection gives it, out (B, Q, H, d): the first Q <= N tokens ask, all N are asked.
+/// T: float, double, or bfloat16 (products of rounded numbers; sums and softmax in float32).
 template <class T>
 void attention(Executor& executor, const Wide<T>* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
-               std::size_t head_dim, Wide<T>* out, Wide<T>* probabilities = nullptr);
+               std::size_t head_dim, std::size_t queries, Wide<T>* out, const AttentionExtras<Wide<T>>& extras = {});
 
 }  // namespace vitals::inline v0::backend::cpu
 

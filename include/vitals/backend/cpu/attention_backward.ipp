@@ -79,8 +79,10 @@ class AttentionHead {
         for (std::size_t i = 0; i < count; i += mr_) {
           const std::size_t some = std::min(mr_, count - i), cols = std::min(nr_, n_ - j * nr_);
           const std::size_t at = i * score_ld_ + j * nr_, panel = j * nr_ * d_lanes_;
-          kernel_.product_tile(query_tiles + i * d_lanes_, keys + panel, d_lanes_, p + at, score_ld_, some, cols, {});
-          kernel_.product_tile(dout_tiles + i * d_lanes_, values + panel, d_lanes_, ds + at, score_ld_, some, cols, {});
+          kernel_.product_tile(query_tiles + i * d_lanes_, keys + panel, d_lanes_, p + at, score_ld_, some, cols, {},
+                               keys);
+          kernel_.product_tile(dout_tiles + i * d_lanes_, values + panel, d_lanes_, ds + at, score_ld_, some, cols, {},
+                               keys);
         }
       rows.softmax(p, count, n_, score_ld_, scale);
       gradients.softmax(p, ds, count, n_, score_ld_, scale);
@@ -89,7 +91,7 @@ class AttentionHead {
         kernel_.pack(ds + i * score_ld_, score_ld_, some, n_, mr_, row_tile);
         for (std::size_t j = 0; j < d_panels_; ++j)
           kernel_.product_tile(row_tile, key_columns + j * nr_ * n_lanes_, n_lanes_, dq + (row + i) * ld + j * nr_, ld,
-                               some, std::min(nr_, d_ - j * nr_), {});
+                               some, std::min(nr_, d_ - j * nr_), {}, keys);
       }
       // dK += dS^T Q, dV += P^T dO: sums over the rows of the block
       pack_columns(q_block, ld, count, query_columns, block_lanes_);
@@ -107,8 +109,9 @@ class AttentionHead {
           const std::size_t some = std::min(mr_, n_ - t * mr_), cols = std::min(nr_, d_ - j * nr_);
           const std::size_t at = t * mr_ * ld + j * nr_, panel = j * nr_ * block_lanes_;
           kernel_.product_tile(ds_tiles + t * tile_, query_columns + panel, lanes(count), dk + at, ld, some, cols,
-                               store);
-          kernel_.product_tile(p_tiles + t * tile_, dout_columns + panel, lanes(count), dv + at, ld, some, cols, store);
+                               store, keys);
+          kernel_.product_tile(p_tiles + t * tile_, dout_columns + panel, lanes(count), dv + at, ld, some, cols, store,
+                               keys);
         }
     }
   }

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstddef>
-#include <new>
 #include <utility>
+
+#include <vitals/backend/cpu/memory.hpp>
 
 namespace vitals::inline v0::backend::cpu {
 
@@ -13,14 +14,14 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t size)
-      : data_(size ? static_cast<T*>(::operator new (size * sizeof(T), std::align_val_t{64})) : nullptr), size_(size) {}
+      : data_(size ? static_cast<T*>(allocate(size * sizeof(T))) : nullptr), size_(size) {}
   Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
   }
-  ~Buffer() { ::operator delete (data_, std::align_val_t{64}); }
+  ~Buffer() { release(data_, size_ * sizeof(T)); }
 
   T* data() const { return data_; }
   std::size_t size() const { return size_; }

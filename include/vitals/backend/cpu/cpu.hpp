@@ -82,14 +82,17 @@ struct Cpu {
     backend::cpu::layer_norm(e, x, y, rows, d, gamma, beta, eps);
   }
   static void attention(Executor& e, const Scalar* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
-                        std::size_t head_dim, Scalar* out, Scalar* probabilities) {
-    if constexpr (std::is_same_v<T, std::int8_t>) {  // scores lose too much in int8: the fastest of the others
+                        std::size_t head_dim, std::size_t queries, Scalar* out, Scalar* probabilities) {
+    const auto in = [&]<class In>(std::type_identity<In>) {
+      backend::cpu::attention<In>(e, qkv, batch, tokens, heads, head_dim, queries, out, {probabilities, nullptr});
+    };
+    if constexpr (!std::is_same_v<T, std::int8_t>) {
+      in(std::type_identity<T>{});
+    } else {  // scores lose too much in int8: the fastest of the others
       if (backend::cpu::active_isa() == backend::cpu::Isa::avx512bf16)
-        backend::cpu::attention<bfloat16>(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
+        in(std::type_identity<bfloat16>{});
       else
-        backend::cpu::attention<float>(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
-    } else {
-      backend::cpu::attention<T>(e, qkv, batch, tokens, heads, head_dim, out, probabilities);
+        in(std::type_identity<float>{});
     }
   }
   static void silu_gate(Executor& e, const Scalar* x, Scalar* y, std::size_t rows, std::size_t hidden) {

@@ -146,7 +146,7 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
       const std::size_t column = task % panels * nr;
       for (std::size_t t = task / panels * block; t < std::min(tiles, (task / panels + 1) * block); ++t)
         kernel.product_tile(packed + t * tile_size, right + task % panels * panel_size, lanes, dw + t * mr * k + column,
-                            k, std::min(mr, n - t * mr), std::min(nr, k - column), epilogue);
+                            k, std::min(mr, n - t * mr), std::min(nr, k - column), epilogue, packed + t * tile_size);
     });
   }
 }

@@ -48,6 +48,8 @@ inline std::uint32_t pair_of(const float* x, std::size_t left) {
   return bfloat16(x[0]).bits | (left > 1 ? static_cast<std::uint32_t>(bfloat16(x[1]).bits) << 16 : 0u);
 }
 
+inline std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
 }  // namespace detail
 
 /// What happens to a product when it is stored. acc = X W^T.
@@ -57,12 +59,32 @@ enum class Store {
   scale_add,  ///< y += gamma * (acc + bias): LayerScale and the residual branch
 };
 
-/// Pointers may be null: no bias is 0, no gamma is 1.
+/// Pointers may be null: no bias is 0, no gamma is 1. add_to_y: acc = y + X W^T, the next piece of a sum along K.
 template <class T>
 struct Epilogue {
   Store store = Store::plain;
   const T* bias = nullptr;   // (N)
   const T* gamma = nullptr;  // (N)
+  bool add_to_y = false;     // not with scale_add
+};
+
+/// One head's attention for a panel of queries, streamed over the keys. Scores stand transposed, [key][query], so that
+/// maximum and sum of a query stay in its own lane and weights need no packing: a row of them is what the second
+/// product broadcasts from.
+template <class T>
+struct Attend {
+  const Lane<T>* query = nullptr;   // one panel [lanes of d][width or 2 width]
+  const Lane<T>* keys = nullptr;    // tiles [lanes of d][mr]
+  const Lane<T>* values = nullptr;  // panels [lanes of tokens][nr]
+  std::size_t rows = 0;             // queries; up to nr / 2 stand in a panel of half the width
+  std::size_t tokens = 0, head_dim = 0;
+  std::size_t block = 0;  // keys at a time: a multiple of mr and of 2
+  float scale = 1;
+  float* scores = nullptr;  // scratch, block x nr
+  float* out = nullptr;     // (rows, head_dim), row stride ld
+  std::size_t ld = 0;
+  float* log_sum = nullptr;  // (rows): log of the sum of exp(scale q k), or null
+  float* kept = nullptr;     // tokens x nr, or null: receives the weights [key][query]; needs block >= tokens
 };
 
 /// Products of one instruction set, T float or bfloat16.
@@ -75,9 +97,12 @@ struct ProductKernels {
   /// Packs a panel of a matrix that stands transposed: number (column n, k) at x[k * ld + n].
   void (*pack_transposed)(const float* x, std::size_t ld, std::size_t cols, std::size_t k, std::size_t width,
                           Lane<T>* packed);
-  /// One tile of Y: rows <= mr, cols <= nr, `lanes` along K; epilogue pointers already moved to the first column.
+  /// One tile of Y: rows <= mr, cols <= nr, `lanes` along K; epilogue pointers already moved to the first column. On its way
+  /// it asks for an eighth of as much memory as the panel takes, from `ahead` on, into the level-2 cache.
   void (*product_tile)(const Lane<T>* tile, const Lane<T>* panel, std::size_t lanes, float* y, std::size_t ld,
-                       std::size_t rows, std::size_t cols, const Epilogue<float>& epilogue);
+                       std::size_t rows, std::size_t cols, const Epilogue<float>& epilogue, const void* ahead);
+  /// softmax(scale Q K^T) V of a panel of queries.
+  void (*attend)(const Attend<T>& a);
 };
 
 /// Products of int8 (quantize.hpp) with exact 32-bit sums. All instruction sets make the same whole numbers and sums.

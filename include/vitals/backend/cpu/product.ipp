@@ -20,12 +20,12 @@ template <class T>  // eigen_product.hpp
 void eigen_product(Executor& executor, const T* x, std::size_t ldx, std::size_t m, const T* w, std::size_t n,
                    std::size_t k, T* y, std::size_t ldy, const Epilogue<T>& epilogue);
 
-inline std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
-
-/// Packed rows of X that stay in a core's level-2 cache beside a panel of W.
-inline constexpr std::size_t cached_rows_bytes = 384 * 1024;
+/// Packed rows of X that stay in a core's level-2 cache beside two panels of W.
+inline constexpr std::size_t cached_rows_bytes = 448 * 1024;
 /// Rows of X packed at a time: bounds the scratch memory of a product.
 inline constexpr std::size_t packed_rows_bytes = 8 * 1024 * 1024;
+/// Lanes along K that a tile takes in one go; longer sums are made in equal pieces, the sum so far waiting in Y.
+inline constexpr std::size_t depth_lanes = 768;
 
 // The packed copy of X belongs to the calling thread and is reused by its next product.
 template <class T>
@@ -34,36 +34,63 @@ Lane<T>* product_scratch(std::size_t size) {
   return scratch.need(size);
 }
 
-// Two phases: pack tiles of X, then tiles of Y. A task of the second is one panel of W against as many tiles of X as
-// the cache holds; neighbouring tasks share these tiles, so two cores read W once between them.
+/// How tiles of packed rows, panels and pieces along K are visited. A task is a group of tiles that stay in the
+/// level-2 cache against a few panels; tasks of one group are neighbours, so a thread stays with its rows.
+struct ProductPlan {
+  std::size_t depth, pieces;  // lanes of a piece along K
+  std::size_t group, groups;  // tiles of a group
+  std::size_t chunk, chunks;  // panels of a task
+  ProductPlan(std::size_t tiles, std::size_t tile_bytes, std::size_t panels, std::size_t lanes, unsigned threads) {
+    pieces = ceil_div(lanes, depth_lanes);
+    depth = ceil_div(lanes, pieces);
+    groups = ceil_div(tiles, std::max<std::size_t>(1, cached_rows_bytes * pieces / tile_bytes));
+    if (tiles >= 4 * threads) groups = ceil_div(groups, threads) * threads;  // each thread the same number
+    group = ceil_div(tiles, groups);
+    groups = ceil_div(tiles, group);
+    chunk = pieces > 1 ? 2 : 1;
+    chunks = ceil_div(panels, chunk);
+  }
+};
+
+// Two phases: pack tiles of X, then tiles of Y.
 template <class T>
 void packed_product(Executor& executor, const ProductKernels<T>& kernel, const float* x, std::size_t ldx, std::size_t m,
                     const PackedMatrix<T>& w, float* y, std::size_t ldy, const Epilogue<float>& epilogue) {
   const std::size_t mr = kernel.mr, nr = kernel.nr, lanes = w.lanes(), n = w.rows();
-  const std::size_t tile_size = mr * lanes, panels = ceil_div(n, nr);
-  const std::size_t block = std::max<std::size_t>(1, cached_rows_bytes / (tile_size * sizeof(Lane<T>)));
-  const std::size_t pass_tiles = std::max(block, packed_rows_bytes / (tile_size * sizeof(Lane<T>)));
-  const std::size_t all_tiles = ceil_div(m, mr);
+  const std::size_t tile_size = mr * lanes, panels = ceil_div(n, nr), all_tiles = ceil_div(m, mr);
+  const std::size_t pass_tiles = std::max<std::size_t>(16, packed_rows_bytes / (tile_size * sizeof(Lane<T>)));
   Lane<T>* packed = product_scratch<T>(std::min(all_tiles, pass_tiles) * tile_size);
   for (std::size_t first = 0; first < all_tiles; first += pass_tiles) {
     const std::size_t tiles = std::min(pass_tiles, all_tiles - first);
-    parallel_for(executor, tiles, 4, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t t = begin; t < end; ++t) {
-        const std::size_t row = (first + t) * mr;
-        kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), w.cols(), mr, packed + t * tile_size);
-      }
+    const ProductPlan plan(tiles, tile_size * sizeof(Lane<T>), panels, lanes, executor.threads());
+    executor.run(tiles, [&](std::size_t t) {
+      const std::size_t row = (first + t) * mr;
+      kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), w.cols(), mr, packed + t * tile_size);
     });
-    const std::size_t blocks = ceil_div(tiles, block);
-    executor.run(blocks * panels, [&](std::size_t task) {
-      const std::size_t column = task % panels * nr, cols = std::min(nr, n - column);
-      const std::size_t begin = task / panels * block, end = std::min(tiles, begin + block);
-      Epilogue<float> shifted = epilogue;
-      if (shifted.bias) shifted.bias += column;
-      if (shifted.gamma) shifted.gamma += column;
-      for (std::size_t t = begin; t < end; ++t) {
-        const std::size_t row = (first + t) * mr;
-        kernel.product_tile(packed + t * tile_size, w.panel(column / nr, nr), lanes, y + row * ldy + column, ldy,
-                            std::min(mr, m - row), cols, shifted);
+    executor.run(plan.groups * plan.chunks, [&](std::size_t task) {
+      const std::size_t begin = task / plan.chunks * plan.group, end = std::min(tiles, begin + plan.group);
+      const std::size_t first_panel = task % plan.chunks * plan.chunk,
+                        last_panel = std::min(panels, first_panel + plan.chunk);
+      for (std::size_t piece = 0; piece < plan.pieces; ++piece) {
+        const std::size_t from = piece * plan.depth, depth = std::min(plan.depth, lanes - from);
+        const bool ends = piece + 1 == plan.pieces, sums = epilogue.store != Store::scale_add;
+        for (std::size_t j = first_panel; j < last_panel; ++j) {
+          const std::size_t column = j * nr, cols = std::min(nr, n - column);
+          Epilogue<float> here{ends || !sums ? epilogue.store : Store::plain, nullptr, nullptr, piece > 0 && sums};
+          if (epilogue.bias && ends) here.bias = epilogue.bias + column;
+          if (epilogue.gamma) here.gamma = epilogue.gamma + column;
+          const Lane<T>* panel = w.panel(j, nr) + from * nr;
+          const Lane<T>* next = j + 1 < last_panel ? panel + nr * lanes
+                                : !ends            ? w.panel(first_panel, nr) + (from + plan.depth) * nr
+                                : j + 1 < panels   ? w.panel(j + 1, nr)
+                                                   : w.data();
+          for (std::size_t t = begin; t < end; ++t) {
+            const std::size_t row = (first + t) * mr, eighth = t - begin;
+            const Lane<T>* tile = packed + t * tile_size + from * mr;
+            kernel.product_tile(tile, panel, depth, y + row * ldy + column, ldy, std::min(mr, m - row), cols, here,
+                                eighth < 8 ? next + eighth * depth * nr / 8 : tile);
+          }
+        }
       }
     });
   }
