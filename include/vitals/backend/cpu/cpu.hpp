@@ -88,7 +88,7 @@ struct Cpu {
     };
     if constexpr (!std::is_same_v<T, std::int8_t>) {
       in(std::type_identity<T>{});
-    } else {  // scores lose too much in int8: the fastest of the others
+    } else {  // attention is not quantised: the faster of the others
       if (backend::cpu::active_isa() == backend::cpu::Isa::avx512bf16)
         in(std::type_identity<bfloat16>{});
       else
