@@ -196,7 +196,7 @@ TEST_CASE("what is frozen records nothing") {
   for (const auto& row : model.table())
     row.parameter->set_trainable(row.name == "blocks.1.mlp.fc2.bias" || row.name == "mask_token");
   model.loss(tape, pixels);
-  CHECK(tape.recorded() == 5);  // fc2, the CLS token, its norm, head, loss
+  CHECK(tape.recorded() == 4);  // fc2, the norm, head, loss
   tape.clear();
 
   for (const auto& row : model.table()) row.parameter->set_trainable(false);
@@ -214,7 +214,7 @@ TEST_CASE("a tape and Eval compute the same") {
   const auto recorded = model.backbone(tape, pixels);
   CHECK(std::equal(features.cls.begin(), features.cls.end(), recorded.cls.data()));
   CHECK(std::equal(features.patches.begin(), features.patches.end(), recorded.patches.data()));
-  CHECK(std::equal(features.cls.begin(), features.cls.end(), model.backbone.cls(tape, pixels).data()));
+  CHECK(test::distance(model.backbone.cls(tape, pixels), features.cls) < 1e-6);  // the last block for CLS alone
 }
 
 TEST_CASE("mistakes on a tape are named") {

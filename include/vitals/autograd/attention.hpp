@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include <vitals/autograd/recording.hpp>
 
@@ -20,18 +19,13 @@ Variable<B, dyn, dyn, D3 / 3> attention(Tape<B>& tape, const Variable<B, dyn, dy
   tape.record(y, [dx = qkv.slot(), kept = qkv.keep(), batch, tokens, queries](Tape<B>& back, Slot<B>& dy) {
     const auto seen = kept.open(back.executor);
     Slot<B> made(batch * tokens * D3, back.pool().get());
-    typename B::Buffer padded;  // tokens that did not ask have an output gradient of zero
-    if (queries < tokens) {
-      constexpr std::size_t D = D3 / 3;
-      padded = typename B::Buffer(batch * tokens * D);
-      const std::vector<float> zeros(batch * tokens * D, 0.0f);
-      B::upload(zeros.data(), zeros.size(), padded.data());
-      for (std::size_t b = 0; b < batch; ++b)
-        B::copy(dy.data() + b * queries * D, queries * D, padded.data() + b * tokens * D);
-    }
     made.add([&](Scalar* to, bool) {
-      backend::Gradients<B>::attention(back.executor, seen->data(), queries < tokens ? padded.data() : dy.data(), batch,
-                                       tokens, Heads, head_dim, to);
+      using G = backend::Gradients<B>;
+      if (queries == tokens)
+        G::attention(back.executor, seen->data(), dy.data(), batch, tokens, Heads, head_dim, to);
+      else
+        G::attention_first_backward(back.executor, seen->data(), dy.data(), batch, tokens, Heads, head_dim, queries,
+                                    to);
     });
     back.pass_on(made, *dx);
   });

@@ -59,6 +59,11 @@ template <class B>
 concept HasAttentionBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
   Gradients<B>::attention(e, x, x, n, n, n, n, dx);
 };
+/// The first queries alone asked: qkv, dout (B, queries, H, d) -> all of dqkv
+template <class B>
+concept HasAttentionFirstBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* y) {
+  Gradients<B>::attention_first_backward(e, x, x, n, n, n, n, n, y);
+};
 /// y = x with numbers dropped by Philox(seed, stream)
 template <class B>
 concept HasDropout = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* y) {
@@ -87,6 +92,7 @@ concept HasSteps = requires(Scalar<B>* w, std::size_t n, const SgdStep<Scalar<B>
 template <class B>
 concept Differentiable = Backend<B> && detail::HasInputGradient<B> && detail::HasWeightGradient<B> &&
     detail::HasSums<B> && detail::HasGeluBackward<B> && detail::HasSiluGateBackward<B> &&
-    detail::HasLayerNormBackward<B> && detail::HasAttentionBackward<B> && detail::HasDropout<B> && detail::HasUpdate<B>;
+    detail::HasLayerNormBackward<B> && detail::HasAttentionBackward<B> && detail::HasAttentionFirstBackward<B> &&
+    detail::HasDropout<B> && detail::HasUpdate<B>;
 
 }  // namespace vitals::inline v0::backend

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include <vitals/backend/cpu/attention_backward.hpp>
+#include <vitals/backend/cpu/attention_first_backward.hpp>
 #include <vitals/backend/cpu/cpu.hpp>
 #include <vitals/backend/cpu/gradient_product.hpp>
 #include <vitals/backend/cpu/gradient_rowwise.hpp>
@@ -54,6 +55,11 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
   static void attention(Executor& e, const Scalar* qkv, const Scalar* dout, std::size_t batch, std::size_t tokens,
                         std::size_t heads, std::size_t head_dim, Scalar* dqkv) {
     cpu::attention_backward<T>(e, qkv, dout, batch, tokens, heads, head_dim, dqkv);
+  }
+  static void attention_first_backward(Executor& e, const Scalar* qkv, const Scalar* dout, std::size_t batch,
+                                       std::size_t tokens, std::size_t heads, std::size_t head_dim, std::size_t queries,
+                                       Scalar* dqkv) {
+    cpu::attention_first_backward(e, qkv, dout, batch, tokens, heads, head_dim, queries, dqkv);
   }
   static void dropout(Executor& e, const Scalar* x, Scalar* y, std::size_t n, double p, std::uint64_t seed,
                       std::uint64_t stream, bool add) {
