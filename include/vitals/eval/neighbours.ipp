@@ -225,11 +225,17 @@ class NeighbourSearch {
       for (std::size_t column = 0; column < packed_[b].rows(); column += nr) {
         const std::size_t cols = std::min(nr, packed_[b].rows() - column), item = b * item_block + column;
         if (cols < nr) std::fill_n(scores.data(), mr * nr, -std::numeric_limits<float>::infinity());
+        const auto* panel = packed_[b].panel(column / nr, nr);
+        const auto* next = column + nr < packed_[b].rows() ? panel + nr * lanes
+                           : b + 1 < packed_.size()        ? packed_[b + 1].data()
+                                                           : panel;
         for (std::size_t t = 0; t < tiles; ++t) {
           const std::size_t here = std::min(mr, count - t * mr);
-          kernel_->product_tile(packed.data() + t * mr * lanes, packed_[b].panel(column / nr, nr), lanes, scores.data(),
-                                nr, here, cols, {backend::cpu::Store::plain, bias_.data() + item, nullptr},
-                                packed.data() + t * mr * lanes);
+          const auto* tile = packed.data() + t * mr * lanes;
+          // The first eight tiles fetch the next panel between them.
+          kernel_->product_tile(tile, panel, lanes, scores.data(), nr, here, cols,
+                                {backend::cpu::Store::plain, bias_.data() + item, nullptr},
+                                t < 8 ? next + t * nr * lanes / 8 : tile);
           take(scores.data(), t * mr, here, nr, item, task);
         }
       }

@@ -135,7 +135,7 @@ namespace vitals::inline v0::backend::cpu {
 
 VITALS_INLINE const ScanKernels& scan_kernels([[maybe_unused]] Isa isa) {
 #if VITALS_X86
-  if (isa == Isa::avx512 || isa == Isa::avx512bf16) return avx512_scan::scan;
+  if (isa >= Isa::avx512) return avx512_scan::scan;
   if (isa == Isa::avx2) return avx2_scan::scan;
 #endif
   return plain::scan;
