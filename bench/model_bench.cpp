@@ -41,7 +41,8 @@ void add_forward(bench::Precision precision, const std::string& preset, std::siz
                benchmark::DoNotOptimize(model.features(pixels, request));  // buffers and positions of this size
                bench::Runs runs(state, [&] { benchmark::DoNotOptimize(model.features(pixels, request)); });
                runs.images(batch);
-               runs.flop(bench::forward_flop(model.info(), side, side) * static_cast<double>(batch), threads);
+               runs.flop(bench::forward_flop(model.info(), side, side) * static_cast<double>(batch), threads,
+                         precision);
              })
       ->Unit(benchmark::kMillisecond);
 }

@@ -134,35 +134,40 @@ class ViT final : public Backbone {
     if (request.blocks > Config.depth)
       throw ArgumentError("[ViT] the last " + std::to_string(request.blocks) + " of " + std::to_string(Config.depth) +
                           " blocks");
+    detail::check_pixels(pixels, P);
     Lease lease(*state_);
     Eval<B> ctx(request.executor ? *request.executor : default_pool(), *lease.workspace);
+    const auto [batch, channels, height, width] = pixels.shape();
+    const std::size_t patches = height / P * (width / P);
+    const auto per_image = [&, batch = batch](std::size_t rows) {
+      return Tensor<float, dyn, dyn, dyn>({batch, rows, D});
+    };
     Features out;
+    out.cls = Tensor<float, dyn, dyn>({batch, D});
+    if (request.patches) out.patches = per_image(patches), out.registers = per_image(R);
+    for (std::size_t i = 0; i < request.blocks; ++i) {
+      out.block_cls.emplace_back(std::array{batch, D});
+      if (request.block_patches) out.block_patches.push_back(per_image(patches));
+    }
     const bool cls_alone = !request.patches && (request.blocks == 0 || !request.block_patches);
-    forward(ctx, pixels, cls_alone, [&](std::size_t i, const auto& x) {
-      const bool last = i + 1 == Config.depth, kept = i + request.blocks >= Config.depth;
-      if (!last && !kept) return;
-      const auto normed = state_->norm(ctx, x, Config.norm_eps);
-      const std::size_t batch = normed.extent(0);
-      Tensor<float, dyn, dyn> cls({batch, D});
-      detail::take_tokens(normed, 0, 1, cls.data());
-      Tensor<float, dyn, dyn, dyn> rows;
-      if ((last && request.patches) || (kept && request.block_patches)) {
-        const std::size_t patches = normed.extent(1) - 1 - R;
-        rows = Tensor<float, dyn, dyn, dyn>({batch, patches, D});
-        detail::take_tokens(normed, 1 + R, patches, rows.data());
-      }
-      if (kept) {
-        out.block_cls.push_back(cls);
-        if (request.block_patches) out.block_patches.push_back(rows);
-      }
-      if (last) {
-        out.cls = std::move(cls);
-        if (!request.patches) return;
-        out.patches = std::move(rows);
-        out.registers = Tensor<float, dyn, dyn, dyn>({batch, R, D});
-        detail::take_tokens(normed, 1, R, out.registers.data());
-      }
-    });
+    const std::size_t together = on_host ? std::max<std::size_t>(1, cached_tokens / (1 + R + patches)) : batch;
+    for (std::size_t first = 0; first < batch; first += together) {
+      const std::size_t count = std::min(together, batch - first), size = 3 * height * width;
+      forward(ctx, {pixels.data() + first * size, {count, 3, height, width}}, cls_alone,
+              [&](std::size_t i, const auto& x) {
+                const bool last = i + 1 == Config.depth, kept = i + request.blocks >= Config.depth;
+                if (!last && !kept) return;
+                const auto normed = state_->norm(ctx, x, Config.norm_eps);
+                const auto take = [&](auto& to, std::size_t token, std::size_t rows) {
+                  detail::take_tokens(normed, token, rows, to.data() + first * rows * D);
+                };
+                if (kept) take(out.block_cls[i + request.blocks - Config.depth], 0, 1);
+                if (kept && request.block_patches)
+                  take(out.block_patches[i + request.blocks - Config.depth], 1 + R, patches);
+                if (last) take(out.cls, 0, 1);
+                if (last && request.patches) take(out.patches, 1 + R, patches), take(out.registers, 1, R);
+              });
+    }
     return out;
   }
 
@@ -215,6 +220,10 @@ class ViT final : public Backbone {
     template <class Self, class Visit>
     static void members(Self&, Visit&&) {}
   };
+
+  // A batch goes through the model a few images at a time, as many as have about this many tokens: activations of more
+  // would leave the caches between two operations.
+  static constexpr std::size_t cached_tokens = 320;
 
   // On the heap, so that a model moves cheaply and the table's pointers stay.
   struct State {

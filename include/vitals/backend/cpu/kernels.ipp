@@ -218,7 +218,12 @@ namespace vitals::inline v0::backend::cpu::avx512::bf16_native {
 using Pairs = V;
 VITALS_VECTOR Pairs pairs(V lanes) { return lanes; }
 VITALS_VECTOR V dot(V acc, Pairs a, Pairs b) { return _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b); }
-VITALS_VECTOR V interleave(V even, V odd) { return bf16::interleave(even, odd); }
+inline constexpr std::uint16_t even_odd[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                               8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+VITALS_VECTOR V interleave(V even, V odd) {
+  const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+  return _mm512_castsi512_ps(_mm512_permutexvar_epi16(_mm512_loadu_si512(even_odd), halves));
+}
 VITALS_VECTOR __m128 round_pairs(const float* x) { return (__m128)_mm256_cvtneps_pbh(_mm256_loadu_ps(x)); }
 
 #include <vitals/backend/cpu/kernels_bf16_body.inc>
