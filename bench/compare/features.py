@@ -107,16 +107,24 @@ def compare_features(models, cell, precision, names, options, peaks):
                     sides.pop(name).close()
         out.unlink(missing_ok=True)
         if "features" in options.parts and not options.prepare:
+            alone = []  # the CLS token alone, which vitals can be asked for
+
             def forward(side):
                 if once[side] < 0.5:
                     side.ask("forward", 1)  # wakes threads and caches after the other sides' turns
                 repeat = max(1, round((0.15 if options.quick else 0.6) / once[side]))
+                if side.name == "vitals":
+                    alone.append(statistics.median(side.ask("forward", repeat, "cls")["seconds"]))
                 return statistics.median(side.ask("forward", repeat)["seconds"])
 
             result |= take_turns(options.rounds, {side: forward for side in sides.values()}, options.patience)
             for times in result["times"].values():
                 times[:] = [1e3 * time / cell.batch for time in times]
             against_best(result)
+            if alone:
+                result["cls_ms"] = 1e3 * statistics.median(alone) / cell.batch
+                if "best_peer" in result:
+                    result["cls_ratio"] = result["cls_ms"] / result["median"][result["best_peer"]]
             if "vitals" in sides and peaks.get(precision):
                 result["percent_of_peak"] = 100 * cell.gflop() / (result["median"]["vitals"] * 1e-3) / peaks[precision]
         about = {name: side.ask("about") for name, side in sides.items() if name != "vitals"}

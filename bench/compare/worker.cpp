@@ -4,7 +4,7 @@
 //   weights PRESET SEED FILE          writes a random checkpoint
 //   load PRESET PRECISION FILE ...    a backbone with these weights; further words are for the peers
 //   pixels FILE                       its tensor `pixels` (B, 3, H, W) is what `forward` reads
-//   forward N                         N forward passes: {"seconds": [...]}
+//   forward N [cls]                   N forward passes, for all tokens or for the CLS token alone: {"seconds": [...]}
 //   features OUT                      cls and patches of one forward pass to OUT (.safetensors)
 //   matrices FILE                     its tensors `train` (n, D) and `queries` (m, D)
 //   knn K M                           the first M queries: {"seconds": [...]}
@@ -61,6 +61,7 @@ struct Arithmetic {
 constexpr std::array arithmetics{
     Arithmetic{"float32", &vitals::dinov2::load<vitals::Cpu<float>>},
     Arithmetic{"bfloat16", &vitals::dinov2::load<vitals::Cpu<vitals::bfloat16>>},
+    Arithmetic{"int8", &vitals::dinov2::load<vitals::Cpu<std::int8_t>>},
 };
 
 const Arithmetic& arithmetic(std::string_view name) {
@@ -145,7 +146,8 @@ class Worker {
     }
     if (command == "forward") {
       std::vector<double> times(number(1));
-      for (double& time : times) time = timed([&] { forward(); });
+      const bool patches = words.size() < 3;
+      for (double& time : times) time = timed([&] { forward(patches); });
       return seconds(times);
     }
     if (command == "features") {
@@ -197,9 +199,9 @@ class Worker {
 
   static std::string seconds(const std::vector<double>& times) { return "{\"seconds\": " + list(times) + "}"; }
 
-  vitals::Features forward() {
+  vitals::Features forward(bool patches = true) {
     if (!model_ || pixels_.empty()) throw vitals::ArgumentError("[worker] load and pixels come first");
-    return model_->features(pixels_, {.executor = &pool_});
+    return model_->features(pixels_, {.patches = patches, .executor = &pool_});
   }
 
   vitals::eval::Neighbours neighbours(std::size_t k, std::size_t m) {
