@@ -3,12 +3,15 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <span>
 #include <type_traits>
+#include <utility>
 
 #include <vitals/core/error.hpp>
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/sha256.hpp>
 #include <vitals/models/dinov2.hpp>
+#include <vitals/train/trainable_presets.hpp>
 
 namespace vt = vitals;
 
@@ -73,21 +76,79 @@ vt::transforms::Transform ModelOptions::transform() const {
   return vt::transforms::by_name(transform_name, size_of(size), !no_crop);
 }
 
-Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size) {
-  if (!options.adapter.empty()) throw UsageError("--adapter: adapters are not available in this version");
+namespace {
+
+void check(const ModelOptions& options, bool check_size) {
   if (options.batch == 0) throw UsageError("--batch: at least one image");
   const auto size = options.transform().size();
   const std::size_t patch = vt::dinov2::preset_by_name(options.model).config.patch;
   for (const std::size_t side : {size.height, size.width})
     if (check_size && side % patch != 0) {
       const std::size_t below = side / patch * patch;
-      throw vt::ShapeError(
+      throw vt::ArgumentError(
           "--size: " + std::to_string(side) + " is not a multiple of the patch of " + std::to_string(patch) + " pixels",
           "",
           "the nearest sizes are " + (below ? std::to_string(below) + " and " : "") + std::to_string(below + patch));
     }
   if (options.threads > 1024) throw UsageError("--threads: at most 1024");
   vt::set_default_threads(static_cast<unsigned>(options.threads));
+}
+
+// What a report says of the weights; checks that they are the preset's.
+void name_weights(Model& model, const ModelOptions& options, ProgressBar& bar) {
+  if (options.weights.empty()) {
+    model.random = true;
+    model.weights = model.weights_sha256 = "random weights (seed " + std::to_string(options.seed) + ")";
+    return bar.say("no --weights: " + model.weights);
+  }
+  const auto* fits = vt::dinov2::preset_of(vt::Checkpoint::open(options.weights));
+  if (fits && fits->name != options.model)
+    throw vt::DataError("these are weights of " + std::string(fits->name) + ", not of " + options.model,
+                        options.weights.string(), "give --model " + std::string(fits->name));
+  model.weights = options.weights.string();
+}
+
+}  // namespace
+
+TrainableModel load_trainable_model(const ModelOptions& options, ProgressBar& bar, bool masters, bool check_size) {
+  check(options, check_size);
+  if (options.dtype == "int8") throw UsageError("--dtype int8: there are no gradients in it; use float32 or bfloat16");
+  TrainableModel model;
+  name_weights(model, options, bar);
+  vt::train::TrainableOptions how;
+  how.preset = options.model;
+  how.weights = options.weights;
+  how.positions = positions_of(options.positions);
+  how.seed = options.seed;
+  how.masters = masters;
+  auto made = options.dtype == "bfloat16" ? vt::train::load_trainable<vt::Cpu<vt::bfloat16>>(how)
+                                          : vt::train::load_trainable<vt::Cpu<float>>(how);
+  if (!options.adapter.empty()) {
+    const auto adapter = vt::adapt::read_adapter(options.adapter);
+    made->apply(adapter);
+    vt::Sha256 sum;
+    for (const auto& term : adapter.terms)
+      sum.update(term.module)
+          .update(term.part)
+          .update(std::as_bytes(std::span(term.a)))
+          .update(std::as_bytes(std::span(term.b)));
+    for (const auto& [name, values] : adapter.biases) sum.update(name).update(std::as_bytes(std::span(values)));
+    model.adapter_sha256 = sum.hex();
+  }
+  model.trainable = made.get();
+  model.backbone = std::move(made);
+  if (!model.random) model.weights_sha256 = vt::sha256_of_file(options.weights);
+  return model;
+}
+
+Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size) {
+  if (!options.adapter.empty()) {
+    if (options.dtype == "int8") throw UsageError("--adapter goes with --dtype float32 or bfloat16");
+    auto model = load_trainable_model(options, bar, false, check_size);
+    if (options.dtype == "float32") model.trainable->merge();  // a pass then costs what it costs without
+    return model;
+  }
+  check(options, check_size);
   vt::LoadOptions how;
   how.positions = positions_of(options.positions);
   const auto in_dtype = [&](auto make) {
@@ -96,22 +157,12 @@ Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size)
     return make(std::type_identity<vt::Cpu<float>>{});
   };
   Model model;
-  if (options.weights.empty()) {
-    model.random = true;
-    model.weights = model.weights_sha256 = "random weights (seed " + std::to_string(options.seed) + ")";
-    bar.say("no --weights: " + model.weights);
-    model.backbone = in_dtype(
-        [&]<class B>(std::type_identity<B>) { return vt::dinov2::random<B>(options.model, options.seed, how); });
-  } else {
-    const auto* fits = vt::dinov2::preset_of(vt::Checkpoint::open(options.weights));
-    if (fits && fits->name != options.model)
-      throw vt::DataError("these are weights of " + std::string(fits->name) + ", not of " + options.model,
-                          options.weights.string(), "give --model " + std::string(fits->name));
-    model.weights = options.weights.string();
-    model.backbone = in_dtype(
-        [&]<class B>(std::type_identity<B>) { return vt::dinov2::load<B>(options.model, options.weights, how); });
-    model.weights_sha256 = vt::sha256_of_file(options.weights);
-  }
+  name_weights(model, options, bar);
+  model.backbone = in_dtype([&]<class B>(std::type_identity<B>) {
+    return model.random ? vt::dinov2::random<B>(options.model, options.seed, how)
+                        : vt::dinov2::load<B>(options.model, options.weights, how);
+  });
+  if (!model.random) model.weights_sha256 = vt::sha256_of_file(options.weights);
   return model;
 }
 
@@ -121,6 +172,10 @@ void add_conditions(vt::report::Report& report, const ModelOptions& options, con
   c.emplace_back("model", options.model);
   c.emplace_back("weights", model.weights);
   c.emplace_back("weights_sha256", model.random ? std::string() : model.weights_sha256);
+  if (!model.adapter_sha256.empty()) {
+    c.emplace_back("adapter", options.adapter.string());
+    c.emplace_back("adapter_sha256", model.adapter_sha256);
+  }
   c.emplace_back("transform", transform.name());
   c.emplace_back("size", size_text(transform.size()));
   c.emplace_back("dtype", options.dtype);

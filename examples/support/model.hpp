@@ -9,6 +9,7 @@
 #include <vitals/data/transforms.hpp>
 #include <vitals/models/backbone.hpp>
 #include <vitals/report/result.hpp>
+#include <vitals/train/trainable.hpp>
 
 #include "command_line.hpp"
 #include "progress_bar.hpp"
@@ -37,13 +38,21 @@ struct Model {
   std::unique_ptr<vitals::Backbone> backbone;
   std::string weights;         ///< the file as given, or "random weights (seed 0)"
   std::string weights_sha256;  ///< of the file; of random weights, the words above
+  std::string adapter_sha256;  ///< of --adapter's numbers; empty without
   bool random = false;
 };
 
 /// Sets the number of threads and loads the weights; without a file, random weights, which it says on stderr.
-/// Throws UsageError for what is not there yet (--adapter), and what loading throws.
+/// --adapter is applied. Throws UsageError, and what loading and applying throw.
 /// `check_size` false: --size is not used, the pixels have theirs.
 Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size = true);
+
+/// The same with a way back, for training. `masters`: bfloat16 keeps all matrices in float32 too.
+struct TrainableModel : Model {
+  vitals::train::TrainableBackbone* trainable = nullptr;  ///< what `backbone` is
+};
+TrainableModel load_trainable_model(const ModelOptions& options, ProgressBar& bar, bool masters,
+                                    bool check_size = true);
 
 /// model, weights, weights_sha256, transform, size, dtype, positions, batch, seed, threads; a note for random weights.
 void add_conditions(vitals::report::Report& report, const ModelOptions& options, const Model& model);

@@ -13,7 +13,7 @@ using Clock = std::chrono::steady_clock;
 
 struct ProgressBar::State {
   bool quiet = false, terminal = false, drawn = false;
-  std::string stage;
+  std::string stage, detail;
   std::size_t first = 0;  // done when the stage was first seen: taken from a cache, no part of the rate
   Clock::time_point begin, shown;
 
@@ -52,6 +52,7 @@ struct ProgressBar::State {
       std::snprintf(part, sizeof part, ", %.3g/s, ", rate);
       text += part + (done < total ? duration(static_cast<double>(total - done) / rate) + " left" : duration(seconds));
     }
+    if (!detail.empty()) text += ", " + detail;
     if (terminal)
       std::cerr << "\r\x1b[K" << text << std::flush;
     else
@@ -77,6 +78,8 @@ vitals::Progress ProgressBar::sink() {
     state->update(stage, done, total);
   };
 }
+
+void ProgressBar::detail(const std::string& text) { state_->detail = text; }
 
 void ProgressBar::say(const std::string& line) {
   if (state_->quiet) return;

@@ -14,6 +14,8 @@ class ProgressBar {
   ~ProgressBar();
   /// The sink to hand to the library; lives as long as the bar.
   vitals::Progress sink();
+  /// What stands behind the rate, such as the loss; empty: nothing.
+  void detail(const std::string& text);
   /// A line of its own, such as a warning; nothing with --quiet.
   void say(const std::string& line);
 

@@ -39,13 +39,16 @@ void check_output(const std::filesystem::path& file) {
     throw vt::IoError("an output file is a folder", file.string(), "give a file name");
 }
 
-Run::Run(const CommandLine& line, const ModelOptions& model, const DataOptions& data)
+Run::Run(const CommandLine& line, const ModelOptions& model, const DataOptions& data, Training training)
     : model_options_(model), data_options_(data), bar_(model.quiet), last_(std::chrono::steady_clock::now()) {
   for (const auto* file : {&data.report, &data.predictions, &data.plot, &data.table}) check_output(*file);
   dataset_ = vt::data::read_manifest(data.manifest, {.allow_patient_overlap = data.allow_patient_overlap});
   if (dataset_.indices(vt::data::Split::test).empty())
     throw vt::DataError("no image is in the split test", data.manifest.string(), "name the images to test on");
-  model_ = load_model(model, bar_);
+  if (training == Training::no)
+    static_cast<Model&>(model_) = load_model(model, bar_);
+  else
+    model_ = load_trainable_model(model, bar_, training == Training::with_masters);
   report_.program = line.name();
   report_.version = vt::version;
   add_conditions(report_, model, model_);

@@ -46,15 +46,21 @@ std::vector<std::pair<std::string, vitals::metrics::Curve>> roc_curves(
 class Run {
  public:
   /// Reads the manifest, loads the model, starts the report. Errors come before any long work.
-  Run(const CommandLine& line, const ModelOptions& model, const DataOptions& data);
+  /// `training`: the model gets a way back; `masters` as load_trainable_model.
+  enum class Training { no, yes, with_masters };
+  Run(const CommandLine& line, const ModelOptions& model, const DataOptions& data, Training training = Training::no);
 
   const vitals::data::Dataset& dataset() const { return dataset_; }
   const Model& model() const { return model_; }
+  /// Of a run for training.
+  vitals::train::TrainableBackbone& trainable() { return *model_.trainable; }
   ProgressBar& bar() { return bar_; }
   /// The features of the data set, through the cache where there is one.
   vitals::eval::FeatureSet features();
   /// Seconds since the last call go to `stage` of the report.
   void clock(const std::string& stage);
+  /// Seconds measured elsewhere.
+  void time(const std::string& stage, double seconds) { report_.time_s.emplace_back(stage, seconds); }
   /// A condition of the report.
   void condition(const std::string& name, vitals::report::Condition value);
   void condition(const std::string& name, const std::vector<std::size_t>& values) {
@@ -80,7 +86,7 @@ class Run {
   ProgressBar bar_;
   std::chrono::steady_clock::time_point last_;
   vitals::data::Dataset dataset_;
-  Model model_;
+  TrainableModel model_;
   std::vector<vitals::report::Result> results_of(const std::string& name, vitals::eval::Prediction prediction);
 
   vitals::report::Report report_;

@@ -20,6 +20,7 @@ TEST_CASE("what cannot be done ends with status 1, one line that says what to do
   CHECK_THAT(fails({"--k", "3", "--size", "28x45"}), Contains("42 and 56"));
   CHECK_THAT(fails({"--k", "3", "--weights", s / "0.png"}), Contains("0.png"));
   CHECK_THAT(fails({"--k", "3", "--weights", s / "none.pth"}), Contains("none.pth"));
+  CHECK_THAT(fails({"--k", "3", "--adapter", s / "none"}), Contains("none"));
   CHECK_THAT(fails({"--k", "3", "--predictions", s / "none/p.csv"}), Contains("none/p.csv") && Contains("folder"));
   CHECK_THAT(fails({"--k", "3", "--cache", s / "0.png"}), Contains("0.png") && Contains("cache"));
   s.write("manifest.csv", "path,label,split\n0.png,a,train\nx.png,b,test\ny.png,a,test\n");
@@ -50,7 +51,7 @@ TEST_CASE("a wrong command line ends with status 2") {
   CHECK_THAT(fails("knn", s.arguments({"--model", "dinov3"})), Contains("dinov3") && Contains("dinov2_vits14_reg"));
   CHECK_THAT(fails("knn", s.arguments({"--size", "big"})), Contains("--size"));
   CHECK_THAT(fails("knn", s.arguments({"--dtype", "float16"})), Contains("float16") && Contains("bfloat16"));
-  CHECK_THAT(fails("knn", s.arguments({"--adapter", s / "a"})), Contains("adapter"));
+  CHECK_THAT(fails("knn", s.arguments({"--adapter", s / "a", "--dtype", "int8"})), Contains("adapter"));
   CHECK_THAT(fails("linear_probe", s.arguments({"--blocks", "1,5"})), Contains("--blocks: 5"));
   CHECK_THAT(fails("linear_probe", s.arguments({"--lrs", "nan"})), Contains("--lrs"));
   CHECK_THAT(fails("few_shot", s.arguments({"--shots", "1,two"})), Contains("two"));
@@ -60,7 +61,7 @@ TEST_CASE("a wrong command line ends with status 2") {
 }
 
 TEST_CASE("--help and --version go to stdout") {
-  for (const char* program : {"features", "knn", "linear_probe", "few_shot", "metrics", "inspect"}) {
+  for (const char* program : {"features", "knn", "linear_probe", "few_shot", "fine_tune", "metrics", "inspect"}) {
     const auto help = run(program, {"--help"}), version = run(program, {"--version"});
     CHECK(help.status == 0);
     CHECK(help.err.empty());

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <csignal>
+
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -60,6 +62,7 @@ class Process {
     ::_exit(127);
   }
   void kill() { ::kill(id_, SIGKILL); }
+  void interrupt() { ::kill(id_, SIGINT); }  // Ctrl-C
   bool running() {
     if (id_ > 0 && ::waitpid(id_, &state_, WNOHANG) == id_) id_ = 0;
     return id_ > 0;

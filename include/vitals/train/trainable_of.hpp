@@ -1,0 +1,162 @@
+// TrainableOf<Model>: a typed model behind the interface TrainableBackbone.
+//
+//   vt::train::TrainableOf<vt::ViT<tiny, vt::Cpu<float>>> model(std::make_unique<vt::ViT<tiny, vt::Cpu<float>>>(seed));
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <vitals/adapt/freeze.hpp>
+#include <vitals/adapt/lora.hpp>
+#include <vitals/adapt/peft.hpp>
+#include <vitals/autograd/tape.hpp>
+#include <vitals/core/error.hpp>
+#include <vitals/io/safetensors.hpp>
+#include <vitals/losses/cross_entropy.hpp>
+#include <vitals/models/vit.hpp>
+#include <vitals/train/optimizer.hpp>
+#include <vitals/train/runtime_head.hpp>
+#include <vitals/train/schedule.hpp>
+#include <vitals/train/trainable.hpp>
+
+namespace vitals::inline v0::train {
+
+template <class Model>
+class TrainableOf final : public TrainableBackbone {
+ public:
+  using B = typename Model::Backend;
+
+  explicit TrainableOf(std::unique_ptr<Model> model, Executor& executor = default_pool())
+      : model_(std::move(model)), executor_(executor) {}
+  Model& model() { return *model_; }
+
+  const BackboneInfo& info() const override { return model_->info(); }
+  Features features(TensorView<const float, dyn, 3, dyn, dyn> pixels, const FeatureRequest& request) const override {
+    return model_->features(pixels, request);
+  }
+
+  void freeze() override { adapt::freeze(*model_); }
+  void unfreeze() override { adapt::unfreeze(*model_); }
+  void bitfit() override { adapt::bitfit(*model_); }
+  void lora(const adapt::LoraOptions& options) override { adapt::lora(*model_, options, executor_); }
+  void apply(const adapt::Adapter& adapter) override { adapt::apply(*model_, adapter, executor_); }
+  adapt::Adapter adapter() override { return adapt::adapter_of(*model_); }
+  void merge() override { adapt::merge(*model_, executor_); }
+  void add_head(std::size_t outputs, std::uint64_t seed) override {
+    if (outputs == 0) throw ArgumentError("[add_head] a head without outputs");
+    head_ = std::make_unique<RuntimeHead<B>>(outputs, model_->info().dim, seed, executor_);
+  }
+
+  std::vector<TrainableRow> rows() override {
+    std::vector<TrainableRow> out;
+    for (const auto& row : all_rows()) {
+      auto* p = row.parameter;
+      out.push_back({row.name,
+                     {p->shape().begin(), p->shape().end()},
+                     [p](std::span<float> to) { p->copy_to(to); },
+                     [p, &executor = executor_](std::span<const float> from) {
+                       p->keep_master();  // what trains must not be rounded
+                       p->assign(executor, from);
+                     }});
+    }
+    return out;
+  }
+  std::size_t trainable_count() override { return adapt::trainable_count(*model_); }
+
+  std::unique_ptr<Optimizer> optimizer(const OptimizerOptions& options, Executor& executor) override {
+    for (double rate : {options.lr, options.head_lr})
+      if (!(rate > 0) || !std::isfinite(rate))
+        throw ArgumentError("[optimizer] learning rate " + std::to_string(rate), "", "use a number above 0");
+    auto groups = layer_groups<B>(trainable(*model_), model_->info().depth, options.layer_decay, true);
+    if (head_) {
+      auto rows = head_->rows();
+      groups.push_back({{rows[0]}, options.head_lr / options.lr, -1});
+      groups.push_back({{rows[1]}, options.head_lr / options.lr, 0});
+    }
+    if (options.kind == OptimizerKind::sgd)
+      return std::make_unique<Sgd<B>>(
+          std::move(groups),
+          SgdOptions{.lr = options.lr, .momentum = options.momentum, .weight_decay = options.weight_decay}, executor);
+    return std::make_unique<AdamW<B>>(std::move(groups),
+                                      AdamWOptions{.lr = options.lr, .weight_decay = options.weight_decay}, executor);
+  }
+
+  double gradient(TensorView<const float, dyn, 3, dyn, dyn> pixels, const Targets& targets, double scale,
+                  std::uint64_t seed, bool recompute, Executor& executor) override {
+    check_head();
+    if (!tape_ || &tape_->executor != &executor) tape_ = std::make_unique<Tape<B>>(executor);
+    tape_->clear();
+    tape_->options = {.checkpoint = recompute, .seed = seed};
+    const auto logits = (*head_)(model_->cls(*tape_, pixels));
+    const auto loss = targets.labels.empty() ? losses::binary_cross_entropy(logits, targets.values)
+                                             : losses::cross_entropy(logits, targets.labels);
+    float value = 0;
+    B::download(loss.data(), 1, &value);
+    tape_->backward(loss, scale);
+    return static_cast<double>(value);
+  }
+
+  Tensor<double, dyn, dyn> logits(TensorView<const float, dyn, 3, dyn, dyn> pixels, Executor& executor) override {
+    check_head();
+    const auto cls = model_->features(pixels, {.patches = false, .executor = &executor}).cls;
+    const Head w = head();
+    const std::size_t n = cls.extent(0), dim = cls.extent(1), outputs = w.bias.size();
+    Tensor<double, dyn, dyn> out({n, outputs});
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t k = 0; k < outputs; ++k) {
+        double sum = static_cast<double>(w.bias[k]);
+        for (std::size_t d = 0; d < dim; ++d)
+          sum += static_cast<double>(cls(i, d)) * static_cast<double>(w.weight(k, d));
+        out(i, k) = sum;
+      }
+    return out;
+  }
+
+  void save_weights(const std::filesystem::path& file, const std::map<std::string, std::string>& metadata) override {
+    merge();
+    std::vector<std::vector<float>> values;
+    std::vector<io::NamedTensor> tensors;
+    for (const auto& row : model_->parameters()) {
+      auto& v = values.emplace_back(row.parameter->size());
+      row.parameter->copy_to(v);
+      tensors.emplace_back(row.name,
+                           std::vector<std::size_t>(row.parameter->shape().begin(), row.parameter->shape().end()),
+                           std::span<const float>(v));
+    }
+    io::write_safetensors(file, tensors, metadata);
+  }
+
+  Head head() override {
+    check_head();
+    const std::size_t outputs = head_->bias.size();
+    Head out{Tensor<float, dyn, dyn>({outputs, model_->info().dim}), std::vector<float>(outputs)};
+    head_->weight.copy_to(out.weight.span());
+    head_->bias.copy_to(out.bias);
+    return out;
+  }
+
+ private:
+  void check_head() const {
+    if (!head_) throw ArgumentError("[TrainableBackbone] there is no head", "", "call add_head first");
+  }
+  std::vector<nn::NamedParameter<B>> all_rows() {
+    auto rows = trainable(*model_);
+    if (head_)
+      for (auto& row : head_->rows()) rows.push_back(std::move(row));
+    return rows;
+  }
+
+  std::unique_ptr<Model> model_;
+  Executor& executor_;
+  std::unique_ptr<RuntimeHead<B>> head_;
+  std::unique_ptr<Tape<B>> tape_;  // through all steps, for its memory
+};
+
+}  // namespace vitals::inline v0::train
