@@ -4,8 +4,8 @@
 // Products work on packed operands: the left side X (M, K) in tiles of `mr` rows, stored [K][mr]; the right side
 // W (N, K) in panels of `nr` columns of Y = X W^T, stored [K][nr]; both padded with zeros. With bfloat16 two neighbours
 // along K share a 32-bit lane, [K/2][mr] pairs, and sums are float32; with int8 four do and sums are int32. A tile of Y is mr x nr accumulators held in registers
-// while K runs once from 0 to its end, so a number of Y depends on its row of X and its row of W alone: the same bits
-// for any split of the work.
+// while K runs from 0 to its end, in pieces whose bounds follow from K alone; so a number of Y depends on its row of X
+// and its row of W: the same bits for any split of the work.
 #pragma once
 
 #include <cstddef>
