@@ -11,9 +11,22 @@ using test::run;
 
 namespace {
 
+// Random weights take a second to draw; a file of them is mapped.
+const std::string& weights() {
+  static test::TemporaryFolder folder;
+  static const std::string file = [] {
+    const test::Study s(10);
+    const auto made = (folder / "weights.safetensors").string();
+    REQUIRE(run("fine_tune", s.arguments({"--method", "head", "--steps", "1", "--save-model", made})).status == 0);
+    return made;
+  }();
+  return file;
+}
+
 std::vector<std::string> tuning(const test::Study& s, const std::vector<std::string>& more,
                                 const std::string& report = "r.json") {
-  std::vector<std::string> all{"--batch", "3", "--targets", "q,v", "--rank", "2", "--bootstrap", "0"};
+  std::vector<std::string> all{"--batch", "3",           "--targets", "q,v",       "--rank",
+                               "2",       "--bootstrap", "0",         "--weights", weights()};
   all.insert(all.end(), more.begin(), more.end());
   return s.arguments(all, report);
 }
@@ -29,7 +42,7 @@ std::size_t checkpoints(const std::filesystem::path& folder) {
 }  // namespace
 
 TEST_CASE("fine_tune killed at several moments and resumed ends with the bits of a run in one go") {
-  test::Study s(30);
+  test::Study s(20);
   const std::vector<std::string> what{"--method", "lora", "--steps", "14", "--validate-every", "5", "--threads", "2"};
   auto whole = what;
   whole.insert(whole.end(), {"--save-adapter", s / "whole", "--save-head", s / "whole.safetensors"});
@@ -61,7 +74,7 @@ TEST_CASE("fine_tune killed at several moments and resumed ends with the bits of
 }
 
 TEST_CASE("Ctrl-C saves and stops with status 1; the next run goes on") {
-  test::Study s(30);
+  test::Study s(20);
   const auto arguments = tuning(
       s, {"--method", "head", "--steps", "400", "--checkpoint", s / "state", "--checkpoint-every", "1", "--resume"});
   test::Process stopped("fine_tune", arguments);
@@ -77,7 +90,7 @@ TEST_CASE("Ctrl-C saves and stops with status 1; the next run goes on") {
 }
 
 TEST_CASE("every method of fine_tune; its adapter and its weights work in the other programs") {
-  test::Study s(30);
+  test::Study s(20);
   for (const std::string method : {"head", "full", "lora", "bitfit"}) {
     std::vector<std::string> more{"--method", method, "--steps", "2", "--predictions", s / (method + ".csv")};
     if (method == "lora")
@@ -95,7 +108,8 @@ TEST_CASE("every method of fine_tune; its adapter and its weights work in the ot
     if (method == "lora") CHECK(trained == depth * (2 * 2 * 2 * dim + 3 * dim));  // bias lora_only: those of qkv
     CHECK_NOTHROW(test::result_of(report, method));
   }
-  const auto adapted = run("knn", s.arguments({"--k", "3", "--adapter", s / "adapter"}, "adapted.json"));
+  const auto adapted =
+      run("knn", s.arguments({"--k", "3", "--weights", weights(), "--adapter", s / "adapter"}, "adapted.json"));
   INFO(adapted.err);
   REQUIRE(adapted.status == 0);
   CHECK(std::string(test::json_of(s / "adapted.json")["conditions"]["adapter_sha256"].GetString()).size() == 64);
@@ -108,7 +122,7 @@ TEST_CASE("every method of fine_tune; its adapter and its weights work in the ot
 }
 
 TEST_CASE("what fine_tune refuses") {
-  test::Study s(30);
+  test::Study s(20);
   const auto fails = [&](int status, const std::vector<std::string>& more) {
     const auto done = run("fine_tune", tuning(s, more));
     CHECK(done.status == status);
