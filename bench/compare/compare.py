@@ -158,8 +158,7 @@ class Run:
                             sides[name] = self.start(f"search-{name}" if name.startswith("torch") else name)
                             self.report["sides"][sides[name].name] = sides[name].ask("about")
                     if sides:
-                        self.keep("searches", compare_knn(ours, sides, Path(folder), options,
-                                                          self.report["peak_gflops"].get("float32")))
+                        self.keep("searches", compare_knn(ours, sides, Path(folder), options))
                 finally:
                     for side in sides.values():
                         side.close()

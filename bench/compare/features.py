@@ -113,9 +113,10 @@ def compare_features(models, cell, precision, names, options, peaks):
                 if once[side] < 0.5:
                     side.ask("forward", 1)  # wakes threads and caches after the other sides' turns
                 repeat = max(1, round((0.15 if options.quick else 0.6) / once[side]))
-                if side.name == "vitals":
+                seconds = statistics.median(side.ask("forward", repeat)["seconds"])
+                if side.name == "vitals":  # afterwards: it must not warm up for the pass that counts
                     alone.append(statistics.median(side.ask("forward", repeat, "cls")["seconds"]))
-                return statistics.median(side.ask("forward", repeat)["seconds"])
+                return seconds
 
             result |= take_turns(options.rounds, {side: forward for side in sides.values()}, options.patience)
             for times in result["times"].values():

@@ -10,7 +10,7 @@ LABELS = 15
 FEW = 16  # queries of the short search that tells what is done once
 
 
-def compare_knn(ours, theirs, folder, options, peak):
+def compare_knn(ours, theirs, folder, options):
     """theirs: {name of SEARCHERS: side}."""
     slice_ = 128 if options.quick else QUERIES // 10
     rng = np.random.default_rng(1)
@@ -47,8 +47,6 @@ def compare_knn(ours, theirs, folder, options, peak):
     names = {side.name: name for name, side in theirs.items()}
     result["times"] = {names.get(name, name): times for name, times in result["times"].items()}
     against_best(result, but=("torch-bfloat16",))  # exact search against exact search
-    if peak:
-        result["percent_of_peak"] = 100 * 2e-9 * QUERIES * ITEMS * WIDTH / result["median"]["vitals"] / peak
     return result
 
 

@@ -83,8 +83,6 @@ def searches(results):
     lines = ["| work | vitals | peers | vitals / best peer |", "| --- | --- | --- | --- |"]
     for r in results:
         ours = number(r["median"]["vitals"]) + f" {r['unit']}"
-        if "percent_of_peak" in r:
-            ours += f" ({r['percent_of_peak']:.0f} %)"
         shares = r.get("same_neighbours", {})
         peers = "; ".join(f"{SEARCHERS[name]} {number(value)}"
                           + (f" (not exact: {shares[name]:.1%})" if shares.get(name, 1) < 0.99 else "")
