@@ -54,8 +54,11 @@ Variable<B, dyn, dyn, D> assemble_tokens(Tape<B>& tape, const Variable<B, dyn, d
       });
     };
     if (cls.trainable()) sum(cls, 0, 1);
-    if constexpr (R > 0)
+    if constexpr (R > 0) {
       if (registers.trainable()) sum(registers, 1, R);
+    } else {
+      static_cast<void>(registers);  // clang warns of a capture that only the other branch uses
+    }
     if (positions.stored.trainable()) {
       std::vector<double> table((1 + n) * D, 0.0), stored(positions.stored.size(), 0.0);
       for (std::size_t b = 0; b < batch; ++b)
