@@ -9,8 +9,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "goldens.hpp"
-#include "paths.hpp"
+#include "operations.hpp"
 #include "training.hpp"
 
 namespace vt = vitals;
@@ -18,21 +17,9 @@ using vt::dyn;
 
 namespace {
 
-template <class T>
-constexpr double tolerance = std::is_same_v<T, float> ? 1e-5 : 1e-12;
-
-vt::io::TensorFile golden(const std::string& name) {
-  return vt::io::TensorFile::open(test::shared("goldens/ops/" + name + ".safetensors"));
-}
-
-template <class T>
-std::vector<T> flat(const vt::io::TensorFile& file, const std::string& name) {
-  const auto* entry = file.find(name);
-  REQUIRE(entry);
-  std::vector<T> values(entry->size());
-  file.read(*entry, std::span<T>(values));
-  return values;
-}
+using test::flat;
+using test::golden;
+using test::tolerance;
 
 template <class V>
 auto slot_of(const V& x) {

@@ -6,6 +6,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "kernels.hpp"
+
 #include <vitals/core/rng.hpp>
 #include <vitals/core/tensor.hpp>
 
@@ -14,19 +16,8 @@ namespace cpu = vt::backend::cpu;
 
 namespace {
 
-std::vector<cpu::Isa> isas() {
-  std::vector<cpu::Isa> out;
-  for (auto isa : cpu::all_isas)
-    if (cpu::supported(isa)) out.push_back(isa);
-  return out;
-}
-
-std::vector<float> random(std::size_t n, std::uint64_t stream, double scale = 1) {
-  vt::Rng rng(1, stream);
-  std::vector<float> x(n);
-  for (auto& v : x) v = static_cast<float>(scale * rng.normal());
-  return x;
-}
+using test::isas;
+using test::random;
 
 double gelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }
 

@@ -9,6 +9,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "kernels.hpp"
+
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/rng.hpp>
 
@@ -94,11 +96,7 @@ Sums plain_product(const Case& c, const float* x, const float* w) {
   return out;
 }
 
-std::vector<cpu::Isa> isas() {
-  std::vector<cpu::Isa> out;
-  std::copy_if(std::begin(cpu::all_isas), std::end(cpu::all_isas), std::back_inserter(out), cpu::supported);
-  return out;
-}
+using test::isas;
 
 }  // namespace
 

@@ -4,29 +4,15 @@
 
 #include <catch2/catch.hpp>
 
-#include "goldens.hpp"
-#include "paths.hpp"
+#include "operations.hpp"
 
 namespace vt = vitals;
 
 namespace {
 
-template <class T>
-constexpr double tolerance = std::is_same_v<T, float> ? 1e-5 : 1e-12;
-
-vt::io::TensorFile golden(const std::string& name) {
-  return vt::io::TensorFile::open(test::shared("goldens/ops/" + name + ".safetensors"));
-}
-
-// All numbers of a tensor, whatever its rank.
-template <class T>
-std::vector<T> flat(const vt::io::TensorFile& file, const std::string& name) {
-  const auto* entry = file.find(name);
-  REQUIRE(entry);
-  std::vector<T> values(entry->size());
-  file.read(*entry, std::span<T>(values));
-  return values;
-}
+using test::flat;
+using test::golden;
+using test::tolerance;
 
 // A weight of the file, packed for the backend of T in T's own precision.
 template <class T>
