@@ -108,12 +108,10 @@ namespace detail {
 template <class B, class Weight>
 void add_low_rank(Executor& executor, const typename B::Scalar* x, std::size_t m, const Weight& weight,
                   const typename B::Scalar* gamma, typename B::Scalar* y, std::size_t ldy) {
-  using Scalar = typename B::Scalar;
   for (const auto& term : weight.low_rank()) {
     if (term->merged) continue;
-    typename B::Buffer inner(m * term->a.shape()[0]), scale(term->rows);
-    for (std::size_t i = 0; i < term->rows; ++i)
-      scale.data()[i] = static_cast<Scalar>(term->scale) * (gamma ? gamma[term->first + i] : Scalar(1));
+    typename B::Buffer inner(m * term->a.shape()[0]);
+    const auto scale = term->row_scale(gamma);
     B::linear(executor, x, m, term->a.packed(), nullptr, inner.data());
     B::linear_add(executor, inner.data(), m, term->b.packed(), scale.data(), y + term->first, ldy);
   }

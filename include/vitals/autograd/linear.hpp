@@ -39,16 +39,6 @@ bool needs_input(const Weight& weight) {
   return false;
 }
 
-/// scale * gamma for the rows of a term; gamma may be null.
-template <class B, class Term>
-typename B::Buffer term_scale(const Term& term, const typename B::Scalar* gamma) {
-  using Scalar = typename B::Scalar;
-  typename B::Buffer scale(term.rows);
-  for (std::size_t i = 0; i < term.rows; ++i)
-    scale.data()[i] = static_cast<Scalar>(term.scale) * (gamma ? gamma[term.first + i] : Scalar(1));
-  return scale;
-}
-
 /// x with numbers dropped, as a term sees it on this tape; x itself where it drops none.
 template <class B, class Term>
 std::shared_ptr<const Memory<B>> dropped(Tape<B>& tape, const Term& term, const std::shared_ptr<const Memory<B>>& x) {
@@ -74,8 +64,7 @@ std::vector<std::shared_ptr<const Memory<B>>> low_rank_forward(Tape<B>& tape, co
     }
     auto u = tape.memory(m * term->a.shape()[0]);
     B::linear(tape.executor, dropped(tape, *term, x)->data(), m, term->a.packed(), nullptr, u->data());
-    B::linear_add(tape.executor, u->data(), m, term->b.packed(), term_scale<B>(*term, gamma).data(), y + term->first,
-                  out);
+    B::linear_add(tape.executor, u->data(), m, term->b.packed(), term->row_scale(gamma).data(), y + term->first, out);
     inner.push_back(std::move(u));
   }
   return inner;
@@ -95,7 +84,7 @@ void low_rank_backward(Tape<B>& tape, const typename B::Scalar* dy, std::size_t 
     if (!inner[i]) continue;
     const auto& term = *weight.low_rank()[i];
     const std::size_t rank = term.a.shape()[0];
-    const auto scale = term_scale<B>(term, gamma);
+    const auto scale = term.row_scale(gamma);
     const Scalar* from = dy + term.first;
     if (term.b.trainable() || dgamma) {
       const auto db = tape.memory(term.rows * rank);

@@ -150,23 +150,22 @@ class ViT final : public Backbone {
       if (request.block_patches) out.block_patches.push_back(per_image(patches));
     }
     const bool cls_alone = !request.patches && (request.blocks == 0 || !request.block_patches);
+    const std::size_t asked = cls_alone ? 1 : every;
     const std::size_t together = on_host ? std::max<std::size_t>(1, cached_tokens / (1 + R + patches)) : batch;
     for (std::size_t first = 0; first < batch; first += together) {
       const std::size_t count = std::min(together, batch - first), size = 3 * height * width;
-      forward(ctx, {pixels.data() + first * size, {count, 3, height, width}}, cls_alone,
-              [&](std::size_t i, const auto& x) {
-                const bool last = i + 1 == Config.depth, kept = i + request.blocks >= Config.depth;
-                if (!last && !kept) return;
-                const auto normed = state_->norm(ctx, x, Config.norm_eps);
-                const auto take = [&](auto& to, std::size_t token, std::size_t rows) {
-                  detail::take_tokens(normed, token, rows, to.data() + first * rows * D);
-                };
-                if (kept) take(out.block_cls[i + request.blocks - Config.depth], 0, 1);
-                if (kept && request.block_patches)
-                  take(out.block_patches[i + request.blocks - Config.depth], 1 + R, patches);
-                if (last) take(out.cls, 0, 1);
-                if (last && request.patches) take(out.patches, 1 + R, patches), take(out.registers, 1, R);
-              });
+      tokens(ctx, {pixels.data() + first * size, {count, 3, height, width}}, asked, [&](std::size_t i, const auto& x) {
+        const bool last = i + 1 == Config.depth, kept = i + request.blocks >= Config.depth;
+        if (!last && !kept) return;
+        const auto normed = state_->norm(ctx, x, Config.norm_eps);
+        const auto take = [&](auto& to, std::size_t token, std::size_t rows) {
+          detail::take_tokens(normed, token, rows, to.data() + first * rows * D);
+        };
+        if (kept) take(out.block_cls[i + request.blocks - Config.depth], 0, 1);
+        if (kept && request.block_patches) take(out.block_patches[i + request.blocks - Config.depth], 1 + R, patches);
+        if (last) take(out.cls, 0, 1);
+        if (last && request.patches) take(out.patches, 1 + R, patches), take(out.registers, 1, R);
+      });
     }
     return out;
   }
@@ -314,14 +313,22 @@ class ViT final : public Backbone {
                                    where);
   }
 
-  // Tokens (B, N, D), or the first `count` of them, after the last block, before the final norm.
-  template <class Ctx>
-  auto tokens(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels, std::size_t count = every) const {
+  // Tokens (B, N, D), or the first `count` of them, after the last block, before the final norm; after_block(i, x) sees them
+  // after block i.
+  template <class Ctx, class AfterBlock>
+  auto tokens(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels, std::size_t count,
+              AfterBlock&& after_block) const {
     detail::check_pixels(pixels, P);
     auto x = embed(ctx, pixels);
-    for (std::size_t i = 0; i < Config.depth; ++i)
+    for (std::size_t i = 0; i < Config.depth; ++i) {
       x = run_block(ctx, i, std::move(x), i + 1 == Config.depth ? count : every);
+      after_block(i, std::as_const(x));
+    }
     return x;
+  }
+  template <class Ctx>
+  auto tokens(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels, std::size_t count = every) const {
+    return tokens(ctx, pixels, count, [](std::size_t, const auto&) {});
   }
 
   template <class Ctx>
@@ -332,22 +339,6 @@ class ViT final : public Backbone {
       if (count != every) return block->first_tokens(inner, inside, count, Config.norm_eps);
       return (*block)(inner, std::move(inside), Config.norm_eps);
     });
-  }
-
-  // The forward pass: after_block(i, x) sees the tokens after block i, before the final norm; with cls_alone, after the
-  // last block only the CLS token.
-  template <class Ctx, class AfterBlock>
-  void forward(Ctx& ctx, TensorView<const float, dyn, 3, dyn, dyn> pixels, bool cls_alone,
-               AfterBlock&& after_block) const {
-    detail::check_pixels(pixels, P);
-    auto x = embed(ctx, pixels);
-    for (std::size_t i = 0; i < Config.depth; ++i) {
-      if (cls_alone && i + 1 == Config.depth)
-        x = state_->blocks[i].first_tokens(ctx, x, 1, Config.norm_eps);
-      else
-        x = run_block(ctx, i, std::move(x));
-      after_block(i, std::as_const(x));
-    }
   }
 
   std::unique_ptr<State> state_;

@@ -166,6 +166,15 @@ struct LowRank {
   double dropout = 0;        ///< of x on its way into A, on a tape only
   std::uint64_t stream = 0;  ///< names its random numbers
   bool merged = false;       ///< its values are in the weight; it does nothing
+
+  /// scale * gamma of its rows, (rows); gamma (out) may be null, which is 1.
+  typename B::Buffer row_scale(const typename B::Scalar* gamma) const {
+    using Scalar = typename B::Scalar;
+    typename B::Buffer all(rows);
+    for (std::size_t i = 0; i < rows; ++i)
+      all.data()[i] = static_cast<Scalar>(scale) * (gamma ? gamma[first + i] : Scalar(1));
+    return all;
+  }
 };
 
 }  // namespace vitals::inline v0::nn

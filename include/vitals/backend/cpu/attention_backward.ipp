@@ -32,10 +32,10 @@ class AttentionHead {
       : kernel_(kernel), n_(tokens), d_(head_dim), mr_(kernel.mr), nr_(kernel.nr) {
     // Blocks of equal size with at most as many rows as keep two scores in the level-2 cache, in whole tiles and lanes.
     const std::size_t most = std::clamp<std::size_t>(240 * 1024 / (2 * sizeof(float) * n_), mr_, 128);
-    const std::size_t blocks = (n_ + most - 1) / most, unit = mr_ % 2 && per_lane == 2 ? 2 * mr_ : mr_;
-    block_ = ((n_ + blocks - 1) / blocks + unit - 1) / unit * unit;
+    const std::size_t blocks = ceil_div(n_, most), unit = mr_ % 2 && per_lane == 2 ? 2 * mr_ : mr_;
+    block_ = ceil_div(ceil_div(n_, blocks), unit) * unit;
     n_lanes_ = lanes(n_), d_lanes_ = lanes(d_), block_lanes_ = lanes(block_);
-    key_panels_ = (n_ + nr_ - 1) / nr_, d_panels_ = (d_ + nr_ - 1) / nr_, n_tiles_ = (n_ + mr_ - 1) / mr_;
+    key_panels_ = ceil_div(n_, nr_), d_panels_ = ceil_div(d_, nr_), n_tiles_ = ceil_div(n_, mr_);
     score_ld_ = key_panels_ * nr_;
     tile_ = block_lanes_ * mr_ + slack;
   }
@@ -117,7 +117,7 @@ class AttentionHead {
   }
 
  private:
-  static std::size_t lanes(std::size_t count) { return (count + per_lane - 1) / per_lane; }
+  static std::size_t lanes(std::size_t count) { return ceil_div(count, per_lane); }
   void pack_columns(const float* x, std::size_t ld, std::size_t count, Lane<T>* to, std::size_t stride) const {
     for (std::size_t j = 0; j < d_panels_; ++j)
       kernel_.pack_transposed(x + j * nr_, ld, std::min(nr_, d_ - j * nr_), count, nr_, to + j * nr_ * stride);

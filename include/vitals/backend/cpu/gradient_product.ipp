@@ -21,7 +21,7 @@ struct PackedAccess {
     w.rows_ = rows;
     w.cols_ = cols;
     w.isa_ = isa;
-    return w.data_.need((rows + row_multiple - 1) / row_multiple * row_multiple * w.lanes());
+    return w.data_.need(ceil_div(rows, row_multiple) * row_multiple * w.lanes());
   }
 };
 
@@ -75,8 +75,8 @@ template <class T>
 void transpose_panels(Executor& executor, const ProductKernels<T>& kernel, const PackedMatrix<T>& w, const float* scale,
                       Lane<T>* to) {
   constexpr std::size_t per_lane = Packing<T>::per_lane;
-  const std::size_t nr = kernel.nr, n = w.rows(), k = w.cols(), lanes = (n + per_lane - 1) / per_lane;
-  executor.run((k + nr - 1) / nr, [&](std::size_t q) {
+  const std::size_t nr = kernel.nr, n = w.rows(), k = w.cols(), lanes = ceil_div(n, per_lane);
+  executor.run(ceil_div(k, nr), [&](std::size_t q) {
     const std::size_t rows = std::min(nr, k - q * nr);
     float* square = gradient_worker_scratch<float>(nr * (nr + 1) + nr);
     float* factors = square + nr * (nr + 1);
@@ -112,19 +112,19 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
   constexpr std::size_t per_lane = Packing<T>::per_lane;
   constexpr std::size_t slack = 16;  // pack_transposed stores whole vectors, a tile may be narrower
   const std::size_t mr = kernel.mr, nr = kernel.nr;
-  const std::size_t pieces = (m + gradient_piece_rows - 1) / gradient_piece_rows;
-  const std::size_t piece = ((m + pieces - 1) / pieces + per_lane - 1) / per_lane * per_lane;
-  const std::size_t tiles = (n + mr - 1) / mr, panels = (k + nr - 1) / nr;
+  const std::size_t pieces = ceil_div(m, gradient_piece_rows);
+  const std::size_t piece = ceil_div(ceil_div(m, pieces), per_lane) * per_lane;
+  const std::size_t tiles = ceil_div(n, mr), panels = ceil_div(k, nr);
   const std::size_t tile_size = piece / per_lane * mr + slack, panel_size = piece / per_lane * nr;
   Lane<T>* packed = gradient_scratch<Lane<T>>(tiles * tile_size + panels * panel_size + slack);
   Lane<T>* right = packed + tiles * tile_size;
   // Neighbouring tiles or panels are packed together, a few rows at a time: whole lines of memory are read.
-  const std::size_t together = std::max<std::size_t>(1, 128 / mr), groups = (tiles + together - 1) / together;
+  const std::size_t together = std::max<std::size_t>(1, 128 / mr), groups = ceil_div(tiles, together);
   const std::size_t panels_together = std::max<std::size_t>(1, 128 / nr);
-  const std::size_t panel_groups = (panels + panels_together - 1) / panels_together;
+  const std::size_t panel_groups = ceil_div(panels, panels_together);
   constexpr std::size_t step = 16;
   for (std::size_t first = 0; first < m; first += piece) {
-    const std::size_t rows = std::min(piece, m - first), lanes = (rows + per_lane - 1) / per_lane;
+    const std::size_t rows = std::min(piece, m - first), lanes = ceil_div(rows, per_lane);
     const auto pack_group = [&](const float* from, std::size_t ld, std::size_t columns, std::size_t width,
                                 std::size_t begin, std::size_t end, Lane<T>* to, std::size_t stride) {
       for (std::size_t row = 0; row < rows; row += step)
@@ -140,7 +140,7 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
                    std::min(panels, (task - groups + 1) * panels_together), right, panel_size);
     });
     const std::size_t block = std::max<std::size_t>(1, gradient_tile_bytes / (tile_size * sizeof(Lane<T>)));
-    const std::size_t blocks = (tiles + block - 1) / block;
+    const std::size_t blocks = ceil_div(tiles, block);
     const Epilogue<float> epilogue{add || first ? Store::scale_add : Store::plain, nullptr, nullptr};
     executor.run(blocks * panels, [&](std::size_t task) {
       const std::size_t column = task % panels * nr;

@@ -18,8 +18,6 @@ namespace vitals::inline v0::backend::cpu {
 
 namespace detail {
 
-inline std::size_t int8_pieces(std::size_t n, std::size_t size) { return (n + size - 1) / size; }
-
 /// Quantised rows of X that stay in a core's level-2 cache beside a panel of W.
 inline constexpr std::size_t int8_cached_bytes = 600 * 1024;
 
@@ -35,18 +33,18 @@ struct Int8Plan {
   std::size_t groups, group, chunks, chunk;
   Int8Plan(std::size_t tiles, std::size_t tile_bytes, std::size_t panels, std::size_t threads) {
     const std::size_t fit = std::max<std::size_t>(1, int8_cached_bytes / tile_bytes);
-    groups = int8_pieces(int8_pieces(tiles, fit), threads) * threads;  // each thread the same number
-    group = int8_pieces(tiles, groups);
-    groups = int8_pieces(tiles, group);
+    groups = ceil_div(ceil_div(tiles, fit), threads) * threads;  // each thread the same number
+    group = ceil_div(tiles, groups);
+    groups = ceil_div(tiles, group);
     chunks = std::clamp<std::size_t>(2 * threads / groups, 1, panels);
-    chunk = int8_pieces(panels, chunks);
-    chunks = int8_pieces(panels, chunk);
+    chunk = ceil_div(panels, chunks);
+    chunks = ceil_div(panels, chunk);
   }
 };
 
 // A row as a panel of one column: lanes, its scale, where its sum starts.
 inline void int8_column(const float* x, std::size_t k, std::uint32_t* column) {
-  std::vector<std::int8_t> q(int8_pieces(k, 4) * 4);
+  std::vector<std::int8_t> q(ceil_div(k, 4) * 4);
   const float scale = quantize_row(x, k, q.data());
   std::memcpy(column, q.data(), q.size());
   column[q.size() / 4] = std::bit_cast<std::uint32_t>(scale);
@@ -62,7 +60,7 @@ VITALS_INLINE PackedMatrix<std::int8_t>::PackedMatrix(Executor& executor, const 
     throw ArgumentError("[product] int8 rows of " + std::to_string(k) + " numbers", "",
                         "up to " + std::to_string(max_int8_row) + " keep 32-bit sums exact; use bfloat16");
   const auto* kernel = product_kernels<std::int8_t>(isa_);
-  const std::size_t nr = kernel ? kernel->nr : 1, panels = detail::int8_pieces(n, nr);
+  const std::size_t nr = kernel ? kernel->nr : 1, panels = detail::ceil_div(n, nr);
   data_ = Buffer<std::uint32_t>(panels * nr * panel_lanes());
   executor.run(panels, [&](std::size_t j) {
     std::uint32_t* to = data_.data() + j * nr * panel_lanes();
@@ -108,8 +106,7 @@ VITALS_INLINE void product<std::int8_t>(Executor& executor, const float* x, std:
 #endif
   }
   const std::size_t mr = kernel->mr, nr = kernel->nr, lanes = w.lanes(), n = w.rows();
-  const std::size_t tile_size = mr * (lanes + 1), tiles = detail::int8_pieces(m, mr),
-                    panels = detail::int8_pieces(n, nr);
+  const std::size_t tile_size = mr * (lanes + 1), tiles = detail::ceil_div(m, mr), panels = detail::ceil_div(n, nr);
   const detail::Int8Plan plan(tiles, tile_size * sizeof(std::uint32_t), panels, executor.threads());
   executor.run(plan.groups * plan.chunks, [&](std::size_t task) {
     const std::size_t first = task / plan.chunks * plan.group, last = std::min(tiles, first + plan.group);
