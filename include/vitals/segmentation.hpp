@@ -1,0 +1,7 @@
+// The umbrella of segmentation: decoders on a frozen or adapted backbone, their losses and layers, the study's protocol.
+#pragma once
+
+#include <vitals/data/segmentation_dataset.hpp>
+#include <vitals/eval/segmentation.hpp>
+#include <vitals/evaluation.hpp>
+#include <vitals/training.hpp>
