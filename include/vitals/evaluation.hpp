@@ -25,9 +25,13 @@
 #include <vitals/metrics/confusion.hpp>
 #include <vitals/metrics/curves.hpp>
 #include <vitals/metrics/delong.hpp>
+#include <vitals/metrics/distance_transform.hpp>
+#include <vitals/metrics/overlap.hpp>
 #include <vitals/metrics/ranking.hpp>
 #include <vitals/metrics/resampled.hpp>
 #include <vitals/metrics/score.hpp>
+#include <vitals/metrics/segmentation.hpp>
+#include <vitals/metrics/surface.hpp>
 #include <vitals/metrics/task.hpp>
 #include <vitals/report/classification.hpp>
 #include <vitals/report/overlay.hpp>
