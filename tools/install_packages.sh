@@ -15,7 +15,8 @@ set -euo pipefail
 # shellcheck source=tools/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-build_packages=(g++ cmake ninja-build libeigen3-dev zlib1g-dev rapidjson-dev libstb-dev libcli11-dev)
+build_packages=(g++ cmake ninja-build libeigen3-dev zlib1g-dev rapidjson-dev libstb-dev libcli11-dev
+  libnifti-dev libgdcm-dev libhdf5-dev)
 test_packages=(catch2 nlohmann-json3-dev)
 
 wanted=()

@@ -1,0 +1,7 @@
+// The umbrella of medical files: NIfTI, DICOM and MATLAB's .mat. It needs nifti_clib, GDCM and HDF5; what the other
+// umbrellas reach does not. With CMake: vitals::medical (compiled), or vitals::medical_headers (header-only).
+#pragma once
+
+#include <vitals/io/nifti.hpp>
+#include <vitals/io/orientation.hpp>
+#include <vitals/io/volume.hpp>
