@@ -5,8 +5,11 @@
 #include <vitals/backend/cpu/cpu_double.hpp>
 #include <vitals/data/augment.hpp>
 #include <vitals/data/dataset.hpp>
+#include <vitals/data/intensity.hpp>
+#include <vitals/data/paired.hpp>
 #include <vitals/data/phantom.hpp>
 #include <vitals/data/phantom_dataset.hpp>
+#include <vitals/data/segmentation_dataset.hpp>
 #include <vitals/eval/augmented.hpp>
 #include <vitals/eval/features.hpp>
 #include <vitals/eval/few_shot.hpp>

@@ -5,78 +5,14 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <system_error>
 
 #include <vitals/core/error.hpp>
 #include <vitals/core/sha256.hpp>
 #include <vitals/data/dataset.hpp>
+#include <vitals/data/manifest.hpp>
 #include <vitals/io/csv.hpp>
 
 namespace vitals::inline v0::data {
-
-namespace detail {
-
-inline std::string trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
-}
-
-inline std::vector<std::string> split_labels(const std::string& field) {
-  std::vector<std::string> labels;
-  for (std::size_t begin = 0; begin <= field.size();) {
-    const std::size_t end = std::min(field.find('|', begin), field.size());
-    if (auto label = trimmed(std::string_view(field).substr(begin, end - begin)); !label.empty())
-      labels.push_back(std::move(label));
-    begin = end + 1;
-  }
-  return labels;
-}
-
-inline std::optional<Split> split_named(const std::string& text) {
-  for (Split split : {Split::train, Split::val, Split::test})
-    if (text == name(split)) return split;
-  return std::nullopt;
-}
-
-// Each patient belongs to one split. Gives whether one does not; throws where that is not allowed.
-inline bool check_patients(const Dataset& dataset, bool allowed) {
-  std::map<std::string, std::set<Split>> splits;
-  for (const auto& item : dataset.items)
-    if (!item.patient.empty()) splits[item.patient].insert(item.split);
-  std::size_t overlapping = 0;
-  std::string first;
-  for (const auto& [patient, in] : splits) {
-    if (in.size() < 2) continue;
-    if (overlapping++ > 0) continue;
-    first = "patient " + patient + " is in";
-    for (Split split : in) first += (split == *in.begin() ? " " : " and ") + std::string(name(split));
-  }
-  if (overlapping && !allowed)
-    throw DataError(
-        first +
-            (overlapping > 1 ? ", and " + std::to_string(overlapping - 1) + " more patients are in two splits" : ""),
-        dataset.source.string(), "move every image of a patient to one split, or allow the overlap");
-  return overlapping != 0;
-}
-
-inline void check_files(const Dataset& dataset) {
-  std::size_t missing = 0;
-  std::string named;
-  for (std::size_t i = 0; i < dataset.items.size(); ++i) {
-    std::error_code error;
-    if (std::filesystem::is_regular_file(dataset.file(i), error)) continue;
-    if (++missing <= 3)
-      named +=
-          (missing > 1 ? ", " : "") + dataset.items[i].path + " (line " + std::to_string(dataset.items[i].line) + ")";
-  }
-  if (!missing) return;
-  throw DataError(std::to_string(missing) + " of " + std::to_string(dataset.items.size()) +
-                      " files are missing: " + named + (missing > 3 ? " ..." : ""),
-                  dataset.source.string(), "paths are relative to the manifest's folder");
-}
-
-}  // namespace detail
 
 VITALS_INLINE const char* name(Split split) {
   switch (split) {
@@ -126,15 +62,7 @@ VITALS_INLINE Tensor<std::uint8_t, dyn, dyn> Dataset::targets(const std::vector<
 
 VITALS_INLINE Dataset read_manifest(const std::filesystem::path& file, const ManifestOptions& options) {
   const auto table = io::read_csv(file);
-  const auto column = [&](const char* wanted) {
-    std::optional<std::size_t> found;
-    for (std::size_t c = 0; c < table.header.size(); ++c) {
-      if (detail::trimmed(table.header[c]) != wanted) continue;
-      if (found) throw FormatError(std::string("the column ") + wanted + " stands twice", file.string());
-      found = c;
-    }
-    return found;
-  };
+  const auto column = [&](const char* wanted) { return detail::manifest_column(table, wanted, file); };
   const auto path_at = column("path"), label_at = column("label"), split_at = column("split"),
              patient_at = column("patient");
   for (const auto& [at, wanted] : {std::pair(path_at, "path"), {label_at, "label"}, {split_at, "split"}})
@@ -188,8 +116,8 @@ VITALS_INLINE Dataset read_manifest(const std::filesystem::path& file, const Man
     one_each = one_each && dataset.items[i].labels.size() == 1;
   }
   dataset.task = !one_each ? Task::multilabel : dataset.classes.size() == 2 ? Task::binary : Task::multiclass;
-  dataset.patients_overlap = detail::check_patients(dataset, options.allow_patient_overlap);
-  detail::check_files(dataset);
+  dataset.patients_overlap = detail::check_patients(dataset.items, dataset.source, options.allow_patient_overlap);
+  detail::check_files(dataset.items, dataset.root, dataset.source, &Item::path, "files");
   return dataset;
 }
 
