@@ -5,6 +5,8 @@
 #include <vitals/backend/cpu/cpu_double.hpp>
 #include <vitals/data/augment.hpp>
 #include <vitals/data/dataset.hpp>
+#include <vitals/data/datasets/classification.hpp>
+#include <vitals/data/datasets/segmentation_benchmarks.hpp>
 #include <vitals/data/intensity.hpp>
 #include <vitals/data/paired.hpp>
 #include <vitals/data/phantom.hpp>
@@ -37,8 +39,10 @@
 #include <vitals/metrics/surface.hpp>
 #include <vitals/metrics/task.hpp>
 #include <vitals/report/classification.hpp>
+#include <vitals/report/mask_overlay.hpp>
 #include <vitals/report/overlay.hpp>
 #include <vitals/report/predictions.hpp>
 #include <vitals/report/result.hpp>
+#include <vitals/report/segmentation.hpp>
 #include <vitals/report/svg.hpp>
 #include <vitals/vitals.hpp>

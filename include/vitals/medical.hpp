@@ -2,6 +2,7 @@
 // umbrellas reach does not. With CMake: vitals::medical (compiled), or vitals::medical_headers (header-only).
 #pragma once
 
+#include <vitals/data/nifti_volumes.hpp>
 #include <vitals/io/nifti.hpp>
 #include <vitals/io/orientation.hpp>
 #include <vitals/io/volume.hpp>

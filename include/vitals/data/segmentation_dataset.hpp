@@ -34,7 +34,9 @@ struct VolumeFormat {
 
 /// One file with its mask.
 struct SegmentationItem {
-  std::string path, mask;  ///< as the manifest says them, relative to SegmentationDataset::root
+  std::string path,
+      mask;  ///< as the manifest says them, relative to SegmentationDataset::root. Several masks are joined by
+             ///< `|`: what is not 0 in the first is class 1, in the second class 2 ...
   Split split = Split::train;
   std::string patient;                     ///< empty: not known
   std::size_t line = 0;                    ///< line of the manifest
@@ -92,6 +94,13 @@ struct SegmentationDataset {
   std::vector<std::string> absent_classes(Split split) const;
 };
 
+/// Class numbers of a file: a volume where `volumes` knows its name, else a grey picture, (1, H, W). 16-bit pictures with small
+/// values and colours with equal channels count as grey. Throws what reading throws, DataError for colours and values over 255.
+io::LabelVolume read_label_file(const std::filesystem::path& file, const VolumeFormat* volumes = nullptr);
+
+/// How far apart two grids of one size lie at the worst of their corners, in units of the smaller spacing of `a`.
+double grid_distance(const io::Affine& a, const io::Affine& b, const std::array<std::size_t, 3>& shape);
+
 struct SegmentationManifestOptions {
   bool allow_patient_overlap = false;
   std::vector<int> mask_values = {};  ///< 0 to 255, background first; empty: the class number itself
@@ -108,7 +117,7 @@ struct SegmentationManifestOptions {
 };
 
 /// Reads a manifest. Columns other than path, mask, split and patient are ignored, and spaces around names. An empty mask is
-/// allowed. Throws IoError, FormatError (columns, split names; with the line), DataError (a patient in two splits, the
+/// allowed; `a.png|b.png` as mask are several files that must not overlap. Throws IoError, FormatError (columns, split names; with the line), DataError (a patient in two splits, the
 /// same path twice, missing files or masks: counted, the first ones named; an image and its mask of different sizes; a
 /// value that is no class, with its place; masks that are all background), ArgumentError (axis above 2, mask values that
 /// are no bytes or stand twice, other numbers of names and values; no names and no check).

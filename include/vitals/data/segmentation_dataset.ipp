@@ -41,7 +41,8 @@ inline std::string known_values(const SegmentationDataset& set) {
 // Values to class numbers in place. `place` says where the first bad one is.
 template <class Place>
 void to_classes(std::span<std::uint8_t> labels, const SegmentationDataset& set, std::size_t item, Place&& place) {
-  const auto table = mask_table(set.mask_values, set.classes.size());
+  const bool several = set.items[item].mask.find('|') != std::string::npos;  // numbered already
+  const auto table = mask_table(several ? std::vector<int>{} : set.mask_values, set.classes.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const std::uint8_t k = table[labels[i]];
     if (k == no_class)
@@ -78,7 +79,23 @@ inline io::LabelVolume picture_mask(const std::filesystem::path& file) {
 }
 
 inline io::LabelVolume stored_mask(const SegmentationDataset& set, std::size_t item) {
-  return set.items[item].volume ? set.volumes->read_labels(set.mask_file(item)) : picture_mask(set.mask_file(item));
+  const auto files = split_labels(set.items[item].mask);
+  if (files.size() == 1) return read_label_file(set.mask_file(item), set.volumes);
+  io::LabelVolume all;
+  for (std::size_t k = 0; k < files.size(); ++k) {
+    const auto part = read_label_file(set.root / files[k], set.volumes);
+    if (k == 0) all = io::LabelVolume{Tensor<std::uint8_t, dyn, dyn, dyn>(part.values.shape()), part.affine};
+    if (part.values.shape() != all.values.shape())
+      throw DataError("the masks " + files[0] + " and " + files[k] + " have different sizes", set.where_item(item));
+    for (std::size_t i = 0; i < part.values.size(); ++i) {
+      if (!part.values.data()[i]) continue;
+      if (all.values.data()[i])
+        throw DataError("the masks " + files[all.values.data()[i] - 1] + " and " + files[k] + " overlap",
+                        set.where_item(item), "a pixel has one class");
+      all.values.data()[i] = static_cast<std::uint8_t>(k + 1);
+    }
+  }
+  return all;
 }
 
 inline std::string voxel_place(const io::LabelVolume& mask, std::size_t i, bool volume) {
@@ -93,32 +110,13 @@ inline std::string size_text(std::span<const std::size_t> shape) {
   return text;
 }
 
-// How far two grids of one size lie apart at the worst of their corners, in the smallest spacing.
-inline double grid_distance(const io::Volume& a, const io::LabelVolume& b) {
-  const auto spacing = a.spacing();
-  const double unit = *std::min_element(spacing.begin(), spacing.end());
-  double worst = 0;
-  for (int corner = 0; corner < 8; ++corner) {
-    double squares = 0;
-    for (std::size_t r = 0; r < 3; ++r) {
-      double d = a.affine[r][3] - b.affine[r][3];
-      for (std::size_t axis = 0; axis < 3; ++axis)
-        if (corner >> axis & 1)
-          d += (a.affine[r][axis] - b.affine[r][axis]) * static_cast<double>(a.values.extent(axis) - 1);
-      squares += d * d;
-    }
-    worst = std::max(worst, std::sqrt(squares));
-  }
-  return worst / unit;
-}
-
 inline VolumePair volume_pair(const SegmentationDataset& set, std::size_t item) {
   VolumePair pair{set.volumes->read(set.file(item)), set.read_mask(item)};
   if (pair.image.values.shape() != pair.mask.values.shape())
     throw DataError("the image has " + size_text(pair.image.values.shape()) + " voxels and its mask " +
                         size_text(pair.mask.values.shape()),
                     set.where_item(item), "bring the mask to the image's grid");
-  if (!(grid_distance(pair.image, pair.mask) < 0.5))
+  if (!(grid_distance(pair.image.affine, pair.mask.affine, pair.image.values.shape()) < 0.5))
     throw DataError("the mask lies elsewhere in the patient than its image", set.where_item(item),
                     "their headers give different places (affine); bring the mask to the image's grid");
   return pair;
@@ -189,6 +187,25 @@ inline void count_classes(SegmentationDataset& set, const SegmentationManifestOp
 }
 
 }  // namespace detail
+
+VITALS_INLINE io::LabelVolume read_label_file(const std::filesystem::path& file, const VolumeFormat* volumes) {
+  return volumes && volumes->is(file) ? volumes->read_labels(file) : detail::picture_mask(file);
+}
+
+VITALS_INLINE double grid_distance(const io::Affine& a, const io::Affine& b, const std::array<std::size_t, 3>& shape) {
+  double unit = INFINITY, worst = 0;
+  for (std::size_t axis = 0; axis < 3; ++axis) unit = std::min(unit, std::hypot(a[0][axis], a[1][axis], a[2][axis]));
+  for (std::size_t corner = 0; corner < 8; ++corner) {
+    std::array<double, 3> d{};
+    for (std::size_t r = 0; r < 3; ++r) {
+      d[r] = a[r][3] - b[r][3];
+      for (std::size_t axis = 0; axis < 3; ++axis)
+        if (corner >> axis & 1) d[r] += (a[r][axis] - b[r][axis]) * static_cast<double>(shape[axis] - 1);
+    }
+    worst = std::max(worst, std::hypot(d[0], d[1], d[2]));
+  }
+  return worst / unit;
+}
 
 VITALS_INLINE std::vector<std::size_t> SegmentationDataset::indices(Split split) const {
   std::vector<std::size_t> chosen;
@@ -310,25 +327,33 @@ VITALS_INLINE SegmentationDataset make_segmentation_dataset(const std::filesyste
   set.volumes = options.volumes;
   set.patients_overlap = detail::check_patients(set.items, set.source, options.allow_patient_overlap);
   detail::check_files(set.items, set.root, set.source, &SegmentationItem::path, "images");
-  detail::check_files(set.items, set.root, set.source, &SegmentationItem::mask, "masks");
+  std::vector<SegmentationItem> masks;  // one a file
+  for (const auto& item : set.items)
+    for (const auto& mask : detail::split_labels(item.mask)) {
+      masks.push_back({});
+      masks.back().mask = mask;
+      masks.back().line = item.line;
+    }
+  detail::check_files(masks, set.root, set.source, &SegmentationItem::mask, "masks");
   Sha256 sum;
   bool any_volume = false;
   for (std::size_t i = 0; i < set.items.size(); ++i) {
     auto& item = set.items[i];
     sum.update(item.path).update("\n").update(item.mask).update("\n").update(name(item.split)).update("\n");
-    const std::string lower = item.path;
+    const std::string& lower = item.path;
     if (!set.volumes && (lower.ends_with(".nii") || lower.ends_with(".nii.gz")))
       throw DataError("a NIfTI volume where pictures alone are read", set.where_item(i),
                       "give the format of volumes (data/nifti_volumes.hpp); this program was built without NIfTI");
     item.volume = set.volumes && set.volumes->is(set.file(i));
-    if (item.volume != (set.volumes && set.volumes->is(set.mask_file(i))))
+    const auto first_mask = set.root / detail::split_labels(item.mask).front();
+    if (item.volume != (set.volumes && set.volumes->is(first_mask)))
       throw DataError("a picture and a volume as image and mask", set.where_item(i), "both must be of one kind");
     if (!item.volume) {
       set.slices.push_back({i, 0});
       continue;
     }
     any_volume = true;
-    const auto shape = set.volumes->shape(set.file(i)), mask_shape = set.volumes->shape(set.mask_file(i));
+    const auto shape = set.volumes->shape(set.file(i)), mask_shape = set.volumes->shape(first_mask);
     if (shape != mask_shape)
       throw DataError(
           "the image has " + detail::size_text(shape) + " voxels and its mask " + detail::size_text(mask_shape),

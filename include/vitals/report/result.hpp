@@ -29,6 +29,15 @@ struct Result {
   std::vector<std::pair<std::string, metrics::Score>> per_class;
   std::vector<std::pair<std::string, metrics::Interval>>
       per_class_ci95;  ///< of the classes that have one; may be empty
+  std::vector<std::pair<std::string, std::size_t>>
+      skipped;  ///< of each class the items that are out of its mean, for it is not defined there; only classes with some
+};
+
+/// What one item of the test set gave, for reports that list them.
+struct CaseRecord {
+  std::string path;
+  /// Class -> (metric, value).
+  std::vector<std::pair<std::string, std::vector<std::pair<std::string, metrics::Score>>>> per_class;
 };
 
 /// A condition's value: text, number, switch, or a list.
@@ -41,7 +50,8 @@ struct Report {
   std::vector<Result> results;
   std::vector<std::pair<std::string, double>> time_s;  ///< stage and seconds
   double peak_memory_mib = 0;
-  std::vector<std::string> notes;  ///< warnings a reader must see
+  std::vector<std::string> notes;   ///< warnings a reader must see
+  std::vector<CaseRecord> cases{};  ///< may be empty
 };
 
 /// JSON text. Everything but `time_s`, `peak_memory_mib` and the condition `threads` is the same for any thread count.

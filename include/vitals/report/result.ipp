@@ -125,6 +125,15 @@ inline void json_result(Json& json, const Result& result) {
     }
     json.EndObject();
   }
+  if (!result.skipped.empty()) {
+    json.Key("skipped");
+    json.StartObject();
+    for (const auto& [name, count] : result.skipped) {
+      json_key(json, name);
+      json.Uint64(count);
+    }
+    json.EndObject();
+  }
   const bool undefined = std::any_of(result.per_class.begin(), result.per_class.end(),
                                      [](const auto& c) { return !undefined_reason(c.second).empty(); });
   if (undefined) {
@@ -137,6 +146,25 @@ inline void json_result(Json& json, const Result& result) {
       }
     json.EndObject();
   }
+  json.EndObject();
+}
+
+inline void json_case(Json& json, const CaseRecord& record) {
+  json.StartObject();
+  json.Key("path");
+  json_string(json, record.path);
+  json.Key("per_class");
+  json.StartObject();
+  for (const auto& [name, values] : record.per_class) {
+    json_key(json, name);
+    json.StartObject();
+    for (const auto& [metric, score] : values) {
+      json_key(json, metric);
+      json_score(json, score);
+    }
+    json.EndObject();
+  }
+  json.EndObject();
   json.EndObject();
 }
 
@@ -190,6 +218,12 @@ VITALS_INLINE std::string to_json(const Report& report) {
   json.StartArray();
   for (const auto& result : report.results) detail::json_result(json, result);
   json.EndArray();
+  if (!report.cases.empty()) {
+    json.Key("cases");
+    json.StartArray();
+    for (const auto& record : report.cases) detail::json_case(json, record);
+    json.EndArray();
+  }
   json.Key("notes");
   json.StartArray();
   for (const auto& note : report.notes) detail::json_string(json, note);

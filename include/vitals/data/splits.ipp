@@ -8,14 +8,13 @@
 #include <utility>
 
 #include <vitals/core/error.hpp>
-#include <vitals/eval/splits.hpp>
+#include <vitals/data/splits.hpp>
 
-namespace vitals::inline v0::eval {
+namespace vitals::inline v0::data {
 
 namespace detail {
 
 inline const std::vector<SplitRule>& split_rule_table() {
-  using data::Split;
   static const std::vector<SplitRule> rules{
       {"montgomery", {{Split::test, 3, 0}, {Split::val, 4, 0}}},
       {"shenzhen", {{Split::test, 5, 0}, {Split::val, 5, 0}}},
@@ -35,8 +34,8 @@ inline double round_half_even(double x) {
   return std::fmod(down, 2) == 0 ? down : down + 1;
 }
 
-inline std::vector<std::size_t>& part_of(SplitIndices& parts, data::Split split) {
-  return split == data::Split::train ? parts.train : split == data::Split::val ? parts.val : parts.test;
+inline std::vector<std::size_t>& part_of(SplitIndices& parts, Split split) {
+  return split == Split::train ? parts.train : split == Split::val ? parts.val : parts.test;
 }
 
 }  // namespace detail
@@ -81,7 +80,7 @@ VITALS_INLINE SplitIndices split_indices(const SplitRule& rule, std::size_t n) {
   std::iota(left.begin(), left.end(), std::size_t{0});
   bool takes_train = false;
   for (const auto& step : rule.steps) {
-    takes_train |= step.split == data::Split::train;
+    takes_train |= step.split == Split::train;
     const auto taken = step.every > 0 ? systematic(left.size(), step.every) : systematic_count(left.size(), step.count);
     auto& part = detail::part_of(parts, step.split);
     std::vector<std::size_t> rest;
@@ -134,4 +133,4 @@ VITALS_INLINE SplitIndices nih_split(std::size_t lines) {
   return parts;
 }
 
-}  // namespace vitals::inline v0::eval
+}  // namespace vitals::inline v0::data
