@@ -53,6 +53,11 @@ concept HasReluAndPool = requires(Executor& e, const Scalar<B>* x, std::size_t n
   Spatial<B>::max_pool(e, x, n, n, n, n, n, y);
   Spatial<B>::max_pool_backward(e, x, x, n, n, n, n, n, y);
 };
+/// exp of n numbers on the calling thread, in place too
+template <class B>
+concept HasExponentials = requires(const Scalar<B>* x, std::size_t n, Scalar<B>* y) {
+  Spatial<B>::exponentials(x, n, y);
+};
 /// weighted sums of neighbours along both axes; with taps turned round the way back
 template <class B>
 concept HasResize = requires(Executor& e, const Scalar<B>* x, std::size_t n, const Taps<Scalar<B>>& taps,
@@ -64,6 +69,6 @@ concept HasResize = requires(Executor& e, const Scalar<B>* x, std::size_t n, con
 
 template <class B>
 concept SpatialBackend = Differentiable<B> && detail::HasConvolution<B> && detail::HasTransposedConvolution<B> &&
-    detail::HasBatchNorm<B> && detail::HasReluAndPool<B> && detail::HasResize<B>;
+    detail::HasBatchNorm<B> && detail::HasReluAndPool<B> && detail::HasExponentials<B> && detail::HasResize<B>;
 
 }  // namespace vitals::inline v0::backend

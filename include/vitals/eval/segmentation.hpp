@@ -23,10 +23,10 @@
 #include <vitals/core/config.hpp>
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/progress.hpp>
-#include <vitals/core/rng.hpp>
 #include <vitals/core/tensor.hpp>
 #include <vitals/data/segmentation_dataset.hpp>
 #include <vitals/data/transforms.hpp>
+#include <vitals/eval/masks.hpp>
 #include <vitals/heads/decoder.hpp>
 #include <vitals/losses/segmentation_kind.hpp>
 #include <vitals/models/backbone.hpp>
@@ -34,10 +34,6 @@
 #include <vitals/train/trainable_decoder.hpp>
 
 namespace vitals::inline v0::eval {
-
-/// Moves an image and its mask together (flip, rotation, crop); the next numbers of `rng` decide. Under the transforms `paper` it
-/// sees both already at the model's size, as in the study; under the others as stored.
-using PairedAugmentation = std::function<data::MaskedImage(const data::MaskedImage&, Rng& rng)>;
 
 /// The masks of one slice of test.
 struct SlicePrediction {
@@ -141,7 +137,8 @@ class Segmenter {
   Executor& executor_;
 };
 
-/// A mask at another size: pixel y is read from floor((y + 0.5) * h / H), PyTorch's "nearest-exact".
-Tensor<std::uint8_t, dyn, dyn> resize_mask(TensorView<const std::uint8_t, dyn, dyn> mask, transforms::Size to);
-
 }  // namespace vitals::inline v0::eval
+
+#if VITALS_HEADER_ONLY
+#include <vitals/eval/segmentation.ipp>
+#endif

@@ -45,6 +45,13 @@ void save_checkpoint(const std::filesystem::path& folder, const Conditions& cond
 bool load_checkpoint(const std::filesystem::path& folder, const Conditions& conditions, TrainableBackbone& model,
                      Optimizer& optimizer, Position& position, std::vector<std::string>& notes);
 
+/// The same of any rows, in their order: a decoder's, which is no backbone.
+void save_checkpoint(const std::filesystem::path& folder, const Conditions& conditions,
+                     const std::vector<TrainableRow>& rows, const Optimizer& optimizer, const Position& position);
+bool load_checkpoint(const std::filesystem::path& folder, const Conditions& conditions,
+                     const std::vector<TrainableRow>& rows, Optimizer& optimizer, Position& position,
+                     std::vector<std::string>& notes);
+
 /// Whether a folder holds checkpoints.
 bool has_checkpoint(const std::filesystem::path& folder);
 

@@ -66,8 +66,8 @@ VITALS_INLINE void check_conditions(const io::TensorFile& file, const Conditions
   }
 }
 
-VITALS_INLINE void read_checkpoint(const io::TensorFile& file, TrainableBackbone& model, Optimizer& optimizer,
-                                   Position& position) {
+VITALS_INLINE void read_checkpoint(const io::TensorFile& file, const std::vector<TrainableRow>& rows,
+                                   Optimizer& optimizer, Position& position) {
   const auto tensor = [&](const std::string& name, std::size_t size) -> const io::TensorEntry& {
     const auto* entry = file.find(name);
     if (!entry || entry->size() != size)
@@ -89,7 +89,7 @@ VITALS_INLINE void read_checkpoint(const io::TensorFile& file, TrainableBackbone
       p.evaluations.push_back({static_cast<std::uint64_t>(all[i]), all[i + 1], all[i + 2]});
   }
   std::vector<std::vector<float>> values;
-  for (const auto& row : model.rows()) {
+  for (const auto& row : rows) {
     auto& v = values.emplace_back(row.size());
     file.read(tensor("row." + row.name, v.size()), std::span<float>(v));
     if (file.find("best." + row.name)) {
@@ -98,7 +98,6 @@ VITALS_INLINE void read_checkpoint(const io::TensorFile& file, TrainableBackbone
     }
   }
   optimizer.load_state(file);
-  const auto rows = model.rows();
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i].write(values[i]);
   position = std::move(p);
 }
@@ -108,7 +107,8 @@ VITALS_INLINE void read_checkpoint(const io::TensorFile& file, TrainableBackbone
 VITALS_INLINE bool has_checkpoint(const std::filesystem::path& folder) { return !detail::checkpoints(folder).empty(); }
 
 VITALS_INLINE void save_checkpoint(const std::filesystem::path& folder, const Conditions& conditions,
-                                   TrainableBackbone& model, const Optimizer& optimizer, const Position& position) {
+                                   const std::vector<TrainableRow>& rows, const Optimizer& optimizer,
+                                   const Position& position) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw IoError("a folder of checkpoints cannot be made: " + error.message(), folder.string());
@@ -122,7 +122,6 @@ VITALS_INLINE void save_checkpoint(const std::filesystem::path& folder, const Co
   if (!evaluations.empty())
     tensors.emplace_back("evaluations", std::vector<std::size_t>{evaluations.size()},
                          std::span<const double>(evaluations));
-  const auto rows = model.rows();
   std::vector<std::vector<float>> values(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     values[i].resize(rows[i].size());
@@ -144,7 +143,7 @@ VITALS_INLINE void save_checkpoint(const std::filesystem::path& folder, const Co
 }
 
 VITALS_INLINE bool load_checkpoint(const std::filesystem::path& folder, const Conditions& conditions,
-                                   TrainableBackbone& model, Optimizer& optimizer, Position& position,
+                                   const std::vector<TrainableRow>& rows, Optimizer& optimizer, Position& position,
                                    std::vector<std::string>& notes) {
   const auto found = detail::checkpoints(folder);
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -152,7 +151,7 @@ VITALS_INLINE bool load_checkpoint(const std::filesystem::path& folder, const Co
       const auto file = io::TensorFile::open(found[i].second);
       detail::check_digest(file);
       detail::check_conditions(file, conditions);
-      detail::read_checkpoint(file, model, optimizer, position);
+      detail::read_checkpoint(file, rows, optimizer, position);
       return true;
     } catch (const FormatError& damage) {
       notes.push_back("the checkpoint " + found[i].second.filename().string() + " is damaged (" + damage.what() +
@@ -162,6 +161,17 @@ VITALS_INLINE bool load_checkpoint(const std::filesystem::path& folder, const Co
   if (!found.empty())
     throw DataError("every checkpoint is damaged", folder.string(), "empty the folder and begin anew");
   return false;
+}
+
+VITALS_INLINE void save_checkpoint(const std::filesystem::path& folder, const Conditions& conditions,
+                                   TrainableBackbone& model, const Optimizer& optimizer, const Position& position) {
+  save_checkpoint(folder, conditions, model.rows(), optimizer, position);
+}
+
+VITALS_INLINE bool load_checkpoint(const std::filesystem::path& folder, const Conditions& conditions,
+                                   TrainableBackbone& model, Optimizer& optimizer, Position& position,
+                                   std::vector<std::string>& notes) {
+  return load_checkpoint(folder, conditions, model.rows(), optimizer, position, notes);
 }
 
 }  // namespace vitals::inline v0::train

@@ -2,7 +2,7 @@
 // programs see this interface, so they are compiled once.
 //
 //   auto decoder = vt::train::make_decoder({.kind = vt::heads::DecoderKind::unet, .dim = 384, .classes = 3, .size = {224, 224}}, seed);
-//   decoder->gradient(features, masks, {.loss = vt::losses::SegmentationLoss::combined}, executor);
+//   decoder->gradient(features, masks, vt::losses::SegmentationLoss::combined, executor);
 //   optimizer->step();
 #pragma once
 
@@ -72,3 +72,7 @@ std::unique_ptr<TrainableDecoder> load_decoder(const std::filesystem::path& file
                                                Executor& executor = default_pool());
 
 }  // namespace vitals::inline v0::train
+
+#if VITALS_HEADER_ONLY
+#include <vitals/train/trainable_decoder.ipp>
+#endif

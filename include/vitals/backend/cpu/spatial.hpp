@@ -83,6 +83,9 @@ requires(!std::is_same_v<T, std::int8_t>) struct Spatial<Cpu<T>> {
                                 std::size_t w, std::size_t n, std::size_t size, Scalar* dx) {
     cpu::max_pool_backward(e, x, dy, batch, h, w, n, size, dx);
   }
+  static void exponentials(const Scalar* x, std::size_t n, Scalar* y) {
+    cpu::map_kernels<Scalar>(cpu::active_isa()).exponentials(x, n, y);
+  }
   static void resize(Executor& e, const Scalar* x, std::size_t batch, std::size_t n, const Taps<Scalar>& down,
                      const Taps<Scalar>& across, bool add, Scalar* y) {
     cpu::resize_map(e, x, batch, n, down, across, add, y);
