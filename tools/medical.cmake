@@ -38,7 +38,7 @@ endfunction()
 
 if(VITALS_BUILD_MEDICAL)
   vitals_find_part(NIFTI "nifti_clib" HEADER nifti2_io.h SUFFIX nifti LIBRARIES nifti2 znz)
-  vitals_find_part(DICOM "GDCM" HEADER gdcmReader.h SUFFIX gdcm-3.0
+  vitals_find_part(DICOM "GDCM" HEADER gdcmImage.h SUFFIX gdcm-3.0
                    LIBRARIES gdcmMSFF gdcmDSED gdcmDICT gdcmCommon)
   vitals_find_part(HDF5 "HDF5" HEADER hdf5.h SUFFIX hdf5/serial LIBRARIES hdf5_serial|hdf5)
 endif()
@@ -47,7 +47,7 @@ endif()
 file(GLOB_RECURSE VITALS_HEADERS RELATIVE ${PROJECT_SOURCE_DIR}/include CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/include/vitals/*.hpp ${PROJECT_SOURCE_DIR}/include/vitals/*.ipp)
 set(VITALS_FOREIGN_NIFTI nifti2_io.h)
-set(VITALS_FOREIGN_DICOM gdcmReader.h)
+set(VITALS_FOREIGN_DICOM gdcmImage.h)
 set(VITALS_FOREIGN_HDF5 hdf5.h)
 foreach(header IN LISTS VITALS_HEADERS)
   file(STRINGS ${PROJECT_SOURCE_DIR}/include/${header} lines REGEX "^#include <")

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <vitals/data/nifti_volumes.hpp>
+#include <vitals/io/dicom.hpp>
+#include <vitals/io/dicom_series.hpp>
+#include <vitals/io/matlab.hpp>
 #include <vitals/io/nifti.hpp>
 #include <vitals/io/orientation.hpp>
 #include <vitals/io/volume.hpp>

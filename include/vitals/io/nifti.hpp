@@ -5,38 +5,16 @@
 //   io::write_nifti_labels("mask.nii.gz", mask, "ct.nii.gz");            // on the grid of ct.nii.gz, header and all
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include <vitals/core/config.hpp>
+#include <vitals/io/nifti_header.hpp>
 #include <vitals/io/npy.hpp>
-#include <vitals/io/tensor_entry.hpp>
 #include <vitals/io/volume.hpp>
 
 namespace vitals::inline v0::io {
-
-/// Volumes with more voxels are refused before anything is allocated for them.
-inline constexpr std::size_t max_volume_voxels = std::size_t{1} << 31;
-
-/// What a header says of the numbers and where they lie. Texts of the header (description, names) are not read: they may
-/// hold a patient's.
-struct NiftiHeader {
-  int version = 1;  ///< NIfTI-1 or -2
-  bool big_endian = false, compressed = false;
-  DType dtype = DType::f32;       ///< as stored
-  std::vector<std::size_t> dims;  ///< X, Y, Z and, of 4D to 7D files, what follows; at least three
-  double slope = 1,
-         intercept = 0;      ///< value = stored * slope + intercept; 1 and 0 where the header asks for no scaling
-  int qform = 0, sform = 0;  ///< their codes
-  Affine affine{};           ///< to RAS millimetres
-
-  /// Volumes in the file: the product of the dimensions after the third.
-  std::size_t frames() const;
-};
 
 /// Reads the header alone. The affine is, as nibabel has it, the sform's where its code is not 0, else the qform's, else
 /// the spacing with x to the left and the origin in the middle. A header in metres or microns is brought to millimetres.

@@ -240,12 +240,6 @@ void write_nifti_by_itself(const std::filesystem::path& file, const VolumeOf<T>&
 
 }  // namespace detail
 
-VITALS_INLINE std::size_t NiftiHeader::frames() const {
-  std::size_t n = 1;
-  for (std::size_t d = 3; d < dims.size(); ++d) n *= dims[d];
-  return n;
-}
-
 VITALS_INLINE NiftiHeader read_nifti_header(const std::filesystem::path& file) {
   detail::GzipReader in(file, "read_nifti_header");
   return detail::read_nifti_layout(in, "read_nifti_header", file.string()).header;

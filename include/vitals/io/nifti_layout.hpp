@@ -15,7 +15,7 @@
 #include <vitals/core/error.hpp>
 #include <vitals/io/bytes.hpp>
 #include <vitals/io/gzip_file.hpp>
-#include <vitals/io/nifti.hpp>
+#include <vitals/io/nifti_header.hpp>
 
 namespace vitals::inline v0::io::detail {
 
