@@ -1,18 +1,21 @@
 // The metrics alone, on anybody's predictions.
 //
 //   metrics classification --predictions P.csv --report R.json
+//   metrics segmentation --predictions DIR --references DIR --classes K --report R.json
 #include <iostream>
 #include <utility>
 
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/sha256.hpp>
 #include <vitals/core/version.hpp>
+#include <vitals/data/nifti_volumes.hpp>
 #include <vitals/io/atomic_file.hpp>
 #include <vitals/report/classification.hpp>
 #include <vitals/report/predictions.hpp>
 #include <vitals/report/svg.hpp>
 
 #include "support/command_line.hpp"
+#include "support/label_files.hpp"
 #include "support/run.hpp"
 
 namespace vt = vitals;
@@ -48,10 +51,26 @@ int main(int argc, char** argv) {
     classification.option("--bootstrap", bootstrap, "resamples of the 95 % intervals; 0: no intervals");
     classification.option("--seed", seed, "of the resamples");
     classification.option("--threads", threads, "0: one for each processor");
+    support::LabelFiles files;
+    auto& segmentation = line.command("segmentation", "Dice, HD95 and others of masks: PNG or NIfTI, paired by name");
+    files.add_options(segmentation);
+    segmentation.option("--report", report_file, "write the results as JSON").required();
+    segmentation.option("--bootstrap", bootstrap, "resamples of the 95 % intervals; 0: no intervals");
+    segmentation.option("--seed", seed, "of the resamples");
+    segmentation.option("--threads", threads, "0: one for each processor");
+    segmentation.flag("--quiet", files.quiet, "no progress");
     line.parse(argc, argv);
     if (threads > 1024) throw support::UsageError("--threads: at most 1024");
     vt::set_default_threads(static_cast<unsigned>(threads));
     for (const auto& file : {report_file, plot}) support::check_output(file);
+    if (line.given("segmentation")) {
+      auto report = files.measured({.bootstrap = bootstrap, .seed = seed});
+      report.peak_memory_mib = vt::report::peak_memory_mib();
+      vt::report::write_json(report_file, report);
+      std::cout << vt::report::table(report.results);
+      for (const auto& note : report.notes) std::cout << "note: " << note << "\n";
+      return;
+    }
 
     const auto p = vt::report::read_predictions(predictions);
     vt::report::Report report{"metrics classification", vt::version, {}, {}, {}, 0, {}};

@@ -19,6 +19,7 @@
 #include <vitals/eval/linear_probe.hpp>
 #include <vitals/eval/mlknn.hpp>
 #include <vitals/eval/splits.hpp>
+#include <vitals/eval/volumes.hpp>
 #include <vitals/io/csv.hpp>
 #include <vitals/io/json.hpp>
 #include <vitals/io/npy.hpp>

@@ -13,6 +13,7 @@
 #include <vitals/core/sha256.hpp>
 #include <vitals/data/manifest.hpp>
 #include <vitals/data/segmentation_dataset.hpp>
+#include <vitals/data/slices.hpp>
 #include <vitals/data/volumes_kept.hpp>
 
 namespace vitals::inline v0::data {
@@ -120,20 +121,6 @@ inline VolumePair volume_pair(const SegmentationDataset& set, std::size_t item) 
     throw DataError("the mask lies elsewhere in the patient than its image", set.where_item(item),
                     "their headers give different places (affine); bring the mask to the image's grid");
   return pair;
-}
-
-// Slice `index` across `axis` of values (X, Y, Z), rows along the first of the other axes.
-template <class T>
-Tensor<T, dyn, dyn> slice_of(const Tensor<T, dyn, dyn, dyn>& values, std::size_t axis, std::size_t index) {
-  const std::size_t row_axis = axis == 0 ? 1 : 0, column_axis = axis == 2 ? 1 : 2;
-  const std::array<std::size_t, 3> strides{values.extent(1) * values.extent(2), values.extent(2), 1};
-  Tensor<T, dyn, dyn> out({values.extent(row_axis), values.extent(column_axis)});
-  T* to = out.data();
-  for (std::size_t r = 0; r < out.extent(0); ++r) {
-    const T* from = values.data() + index * strides[axis] + r * strides[row_axis];
-    for (std::size_t c = 0; c < out.extent(1); ++c) *to++ = from[c * strides[column_axis]];
-  }
-  return out;
 }
 
 inline void check_options(const SegmentationManifestOptions& options) {
@@ -280,16 +267,15 @@ VITALS_INLINE MaskedImage SegmentationDataset::read(std::size_t slice) const {
                          : std::make_shared<const VolumePair>(read_pair());
   if (axis > 2 || index >= pair->image.values.extent(axis))
     throw DataError("there is no such slice", where(slice), "the volume has changed since the data set was read");
-  auto plane = detail::slice_of(pair->image.values, axis, index);
   try {
-    apply_intensity(plane.span(), intensity);
+    out.image = slice_image(pair->image, axis, index, intensity);
   } catch (const DataError& error) {
     throw DataError(error.what(), where(slice));
   }
-  out.mask = detail::slice_of(pair->mask.values, axis, index);
+  out.mask = slice_of(pair->mask.values, axis, index);
   const auto spacing = pair->image.spacing();
-  out.spacing = {spacing[axis == 0 ? 1 : 0], spacing[axis == 2 ? 1 : 2]};
-  out.image.pixels = Tensor<float, dyn, dyn, dyn>({plane.extent(0), plane.extent(1), 1}, plane.span());
+  const auto [row, column] = slice_axes(axis);
+  out.spacing = {spacing[row], spacing[column]};
   return out;
 }
 

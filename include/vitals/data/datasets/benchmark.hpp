@@ -51,6 +51,10 @@ struct SegmentationBenchmark {
 /// Counts what is there. Throws IoError where `root` is no folder.
 Census census(const SegmentationBenchmark& benchmark, const std::filesystem::path& root);
 
+/// The items in their splits, those that no split uses left out; fills the census. Throws as census().
+std::vector<SegmentationItem> listed(const SegmentationBenchmark& benchmark, const std::filesystem::path& root,
+                                     Census& census);
+
 /// The data set with the benchmark's classes, mask values, intensity rule and splits; axis 2. Of `options` the rest is taken:
 /// volumes, kept_bytes, check_masks, progress, executor. Throws DataError where the archive is not complete, with the census'
 /// words; with `allow_incomplete` what is there is split in the same proportions, and DataError only where nothing is.

@@ -73,9 +73,10 @@ inline SplitRule scaled_rule(SplitRule rule, std::size_t expected, std::size_t n
   return rule;
 }
 
-// Items in their splits; the unused ones are gone.
-inline std::vector<SegmentationItem> listed(const SegmentationBenchmark& benchmark, const std::filesystem::path& root,
-                                            Census& census) {
+}  // namespace detail
+
+VITALS_INLINE std::vector<SegmentationItem> listed(const SegmentationBenchmark& benchmark,
+                                                   const std::filesystem::path& root, Census& census) {
   std::error_code error;
   if (!std::filesystem::is_directory(root, error))
     throw IoError("no such folder", root.string(),
@@ -83,7 +84,8 @@ inline std::vector<SegmentationItem> listed(const SegmentationBenchmark& benchma
   census.name = benchmark.name;
   census.expected = benchmark.expected;
   auto items = benchmark.list(root, census);
-  const auto parts = split_indices(scaled_rule(benchmark.split, benchmark.expected, items.size()), items.size());
+  const auto parts =
+      split_indices(detail::scaled_rule(benchmark.split, benchmark.expected, items.size()), items.size());
   for (std::size_t i : parts.val) items[i].split = Split::val;
   for (std::size_t i : parts.test) items[i].split = Split::test;
   census.train = parts.train.size();
@@ -96,8 +98,6 @@ inline std::vector<SegmentationItem> listed(const SegmentationBenchmark& benchma
   return used;
 }
 
-}  // namespace detail
-
 VITALS_INLINE std::string Census::text() const {
   std::string out = name + ": " + std::to_string(found) + " of " + std::to_string(expected) +
                     " images with masks; train " + std::to_string(train) + ", val " + std::to_string(val) + ", test " +
@@ -109,14 +109,14 @@ VITALS_INLINE std::string Census::text() const {
 
 VITALS_INLINE Census census(const SegmentationBenchmark& benchmark, const std::filesystem::path& root) {
   Census counted;
-  detail::listed(benchmark, root, counted);
+  listed(benchmark, root, counted);
   return counted;
 }
 
 VITALS_INLINE SegmentationDataset open(const SegmentationBenchmark& benchmark, const std::filesystem::path& root,
                                        SegmentationManifestOptions options, bool allow_incomplete) {
   Census counted;
-  auto items = detail::listed(benchmark, root, counted);
+  auto items = listed(benchmark, root, counted);
   if (items.empty() || (!counted.complete() && !allow_incomplete)) {
     const std::string first =
         counted.missing.empty()
