@@ -1,6 +1,6 @@
 """PyTorch's side of segmentation.py: the study's decoders in eager PyTorch, as one writes them there.
 
-    peer_decoder.py THREADS [init FILE KIND DIM CLASSES SIDE | tokens FILE BATCH N DIM BLOCKS CLASSES SIDE]
+    peer_decoder.py THREADS [--cpu-time | init FILE KIND DIM CLASSES SIDE | tokens FILE BATCH N DIM BLOCKS CLASSES SIDE]
 
 `init` writes random initial values for both sides, `tokens` a batch, and end. Else: the commands of segmentation_worker.cpp on stdin. bfloat16: autocast,
 with float32 parameters, as PyTorch's users train.
@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+
+CLOCK = time.process_time if sys.argv[2:3] == ["--cpu-time"] else time.perf_counter
 
 
 def read(file):
@@ -128,7 +131,7 @@ class Peer:
         self.model.train()
         seconds, losses = [], []
         for _ in range(int(count)):
-            start = time.perf_counter()
+            start = CLOCK()
             with self.autocast:
                 logits = self.model(self.blocks)
             value = LOSSES[loss](logits.float(), self.masks)
@@ -136,7 +139,7 @@ class Peer:
             value.backward()
             self.optimizer.step()
             losses.append(value.item())
-            seconds.append(time.perf_counter() - start)
+            seconds.append(CLOCK() - start)
         return {"seconds": seconds, "losses": losses}
 
     def predict(self, count):
@@ -144,10 +147,10 @@ class Peer:
         seconds = []
         with torch.inference_mode():
             for _ in range(int(count)):
-                start = time.perf_counter()
+                start = CLOCK()
                 with self.autocast:
                     self.model(self.blocks).argmax(1).to(torch.uint8)
-                seconds.append(time.perf_counter() - start)
+                seconds.append(CLOCK() - start)
         return {"seconds": seconds}
 
     def memory(self):

@@ -7,14 +7,18 @@
 //   predict N                              N forward passes of the batch: {"seconds": [...]}
 //   memory                                 peak resident memory so far
 //   quit
+//
+// With the argument --cpu-time seconds are those of the processor: for a machine on which other programs run, with one thread.
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <ctime>
 #include <iostream>
 #include <memory>
 #include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <vitals/core/parallel.hpp>
@@ -29,6 +33,7 @@ using vt::dyn;
 namespace {
 
 struct Worker {
+  bool cpu_time = false;
   std::unique_ptr<vt::ThreadPool> pool;
   std::unique_ptr<vt::train::TrainableDecoder> decoder;
   std::unique_ptr<vt::train::Optimizer> optimizer;
@@ -43,8 +48,11 @@ struct Worker {
   }
 
   std::string answer(const std::vector<std::string>& words) {
-    const auto now = [] { return std::chrono::steady_clock::now(); };
-    const auto since = [&](auto start) { return std::chrono::duration<double>(now() - start).count(); };
+    const auto now = [&] {
+      if (cpu_time) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+      return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    };
+    const auto since = [&](double start) { return now() - start; };
     const std::string& command = words.at(0);
     std::ostringstream seconds, losses;
     if (command == "decoder") {
@@ -96,8 +104,9 @@ struct Worker {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   Worker worker;
+  worker.cpu_time = argc > 1 && std::string_view(argv[1]) == "--cpu-time";
   for (std::string line; std::getline(std::cin, line) && line != "quit";) {
     std::vector<std::string> words;
     std::istringstream parts(line);

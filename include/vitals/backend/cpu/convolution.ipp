@@ -207,27 +207,29 @@ void convolution_weight_gradient(Executor& executor, std::span<const MapPart<con
   const std::array<MapPart<const Wide<T>>, 1> gradient{{{dy, out, false}}};
   const detail::Border plain{height, width, out, 0, 0, 1, pitch};
   const std::size_t most = (rows - 1) * s.stride + kh;
-  Buffer<Wide<T>> x(most * border.row() + depth), g(rows * pitch * out), sums(kh * out * depth);
+  Wide<T>* x = detail::convolution_scratch<Wide<T>, 2>(most * border.row() + depth);
+  Wide<T>* g = detail::convolution_scratch<Wide<T>, 3>(rows * pitch * out);
+  Wide<T>* sums = detail::convolution_scratch<Wide<T>, 4>(kh * out * depth);
   bool add = false;
   for (std::size_t b = 0; b < s.batch; ++b)
     for (std::size_t first = 0; first < height; first += rows, add = true) {
       const std::size_t count = std::min(rows, height - first), needed = (count - 1) * s.stride + kh;
       executor.run(needed + count, [&](std::size_t r) {
         if (r < needed)
-          detail::bordered_rows<Wide<T>>(inputs, border, b, first * s.stride + r, 1, x.data() + r * border.row());
+          detail::bordered_rows<Wide<T>>(inputs, border, b, first * s.stride + r, 1, x + r * border.row());
         else
           detail::bordered_rows<Wide<T>>(std::span<const MapPart<const Wide<T>>>(gradient), plain, b,
-                                         first + r - needed, 1, g.data() + (r - needed) * pitch * out);
+                                         first + r - needed, 1, g + (r - needed) * pitch * out);
       });
-      std::fill_n(x.data() + needed * border.row(), depth, Wide<T>(0));
+      std::fill_n(x + needed * border.row(), depth, Wide<T>(0));
       for (std::size_t ky = 0; ky < kh; ++ky) {
-        Wide<T>* to = sums.data() + ky * out * depth;
+        Wide<T>* to = sums + ky * out * depth;
         if (s.stride == 1)
-          weight_gradient<T>(executor, g.data(), out, x.data() + ky * border.row(), s.in, (count - 1) * pitch + width,
-                             out, depth, to, add);
+          weight_gradient<T>(executor, g, out, x + ky * border.row(), s.in, (count - 1) * pitch + width, out, depth, to,
+                             add);
         else
           for (std::size_t r = 0; r < count; ++r)
-            weight_gradient<T>(executor, g.data() + r * pitch * out, out, x.data() + (r * s.stride + ky) * border.row(),
+            weight_gradient<T>(executor, g + r * pitch * out, out, x + (r * s.stride + ky) * border.row(),
                                s.stride * s.in, width, out, depth, to, add || r > 0);
       }
     }
@@ -235,7 +237,7 @@ void convolution_weight_gradient(Executor& executor, std::span<const MapPart<con
     for (std::size_t ky = 0; ky < kh; ++ky)
       for (std::size_t kx = 0; kx < kw; ++kx)
         for (std::size_t i = 0; i < s.in; ++i)
-          dw[((o * s.in + i) * kh + ky) * kw + kx] += sums.data()[((ky * out + o) * kw + kx) * s.in + i];
+          dw[((o * s.in + i) * kh + ky) * kw + kx] += sums[((ky * out + o) * kw + kx) * s.in + i];
   });
 }
 
@@ -318,23 +320,22 @@ void transposed_convolution_weight_gradient(Executor& executor, const Wide<T>* x
                                             std::size_t h, std::size_t w, std::size_t in, std::size_t out,
                                             std::size_t k, Wide<T>* dw) {
   const std::size_t wide = k * k * out, rows = std::clamp<std::size_t>(768 / w, 1, h);
-  Buffer<Wide<T>> squares(rows * w * wide), sums(in * wide);
+  Wide<T>* squares = detail::convolution_scratch<Wide<T>, 2>(rows * w * wide);
+  Wide<T>* sums = detail::convolution_scratch<Wide<T>, 4>(in * wide);
   bool add = false;
   for (std::size_t b = 0; b < batch; ++b)
     for (std::size_t first = 0; first < h; first += rows, add = true) {
       const std::size_t count = std::min(rows, h - first);
       executor.run(count, [&](std::size_t r) {
         detail::square_rows(b, first + r, h, w, k, out, dy, [&](const Wide<T>* from, std::size_t at, std::size_t n) {
-          std::copy_n(from, n, squares.data() + r * w * wide + at);
+          std::copy_n(from, n, squares + r * w * wide + at);
         });
       });
-      weight_gradient<T>(executor, x + (b * h + first) * w * in, in, squares.data(), wide, count * w, in, wide,
-                         sums.data(), add);
+      weight_gradient<T>(executor, x + (b * h + first) * w * in, in, squares, wide, count * w, in, wide, sums, add);
     }
   for (std::size_t i = 0; i < in; ++i)
     for (std::size_t o = 0; o < out; ++o)
-      for (std::size_t tap = 0; tap < k * k; ++tap)
-        dw[(i * out + o) * k * k + tap] += sums.data()[i * wide + tap * out + o];
+      for (std::size_t tap = 0; tap < k * k; ++tap) dw[(i * out + o) * k * k + tap] += sums[i * wide + tap * out + o];
 }
 
 #if !VITALS_HEADER_ONLY
