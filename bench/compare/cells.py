@@ -53,4 +53,11 @@ ENGINES = {
 }
 SEARCHERS = {"numpy": "numpy", "faiss": "faiss-cpu", "torch": "PyTorch float32", "torch-bfloat16": "PyTorch bfloat16"}
 PEERS = (*ENGINES, "numpy", "faiss")
-PARTS = ("features", "memory", "threads", "knn", "auroc")
+TRAINERS = {"torch": "PyTorch + PEFT eager", "torch-compiled": "PyTorch + PEFT compiled"}
+METHODS = ("full", "lora", "bitfit", "head")
+# A step's time over the better peer's, at most; a head alone has no goal.
+TRAIN_GOALS = {"float32": {"full": 1 / 1.25, "lora": 1 / 1.3, "bitfit": 1 / 1.3},
+               "bfloat16": {"full": 1 / 1.4, "lora": 1 / 1.6, "bitfit": 1 / 1.6}}
+# How far the first loss, and the loss after two steps, may be from ours, as parts of the first.
+TRAIN_LIMITS = {"float32": (1e-5, 1e-2), "bfloat16": (1e-2, 5e-2)}
+PARTS = ("features", "memory", "threads", "knn", "auroc", "training", "training-memory")

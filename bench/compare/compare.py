@@ -14,11 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from cells import CELLS, ENGINES, GOALS, PARTS, PEERS, SEARCHERS
+from cells import CELLS, ENGINES, GOALS, METHODS, PARTS, PEERS, SEARCHERS, TRAINERS
 from features import Models, compare_features, compare_threads
 from searches import compare_auroc, compare_knn
 from sides import Failure, Side
 from table import table
+from training import compare_training
 
 HERE = Path(__file__).parent
 
@@ -64,6 +65,7 @@ def command_line():
     parser.add_argument("--cells", default=",".join(CELLS))
     parser.add_argument("--precisions")
     parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--methods", default=",".join(METHODS), help="what the part `training` trains")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--prepare", action="store_true", help="only make the models")
     parser.add_argument("--quick", action="store_true")
@@ -75,6 +77,7 @@ def command_line():
     options.slow_rounds = min(5, options.rounds)
     options.cells = names(parser, "--cells", options.cells, CELLS)
     options.peers = names(parser, "--peers", options.peers, PEERS)
+    options.methods = names(parser, "--methods", options.methods, METHODS)
     options.parts = names(parser, "--parts", options.parts, PARTS)
     options.asked = options.precisions is not None
     options.precisions = names(parser, "--precisions", options.precisions or ",".join(GOALS), GOALS)
@@ -91,7 +94,7 @@ class Run:
         self.models = Models(self.start, self.cache, options.published, options.threads)
         self.report = {"command": options.command, "date": time.strftime("%Y-%m-%d"), "threads": options.threads,
                        "quick": options.quick, "processor": processor(), "load_before": os.getloadavg(), "sides": {},
-                       "peak_gflops": {}, "features": [], "scaling": [], "searches": []}
+                       "peak_gflops": {}, "features": [], "training": [], "scaling": [], "searches": []}
         self.failures = []
 
     def start(self, name, threads=None):
@@ -147,6 +150,22 @@ class Run:
                                       for name in result["disagree"]]
                     self.keep("features", result)
 
+    def all_training(self):
+        options = self.options
+        names = ["vitals", *(name for name in TRAINERS if name in options.peers)]
+        for cell in [CELLS[key] for key in options.cells if CELLS[key].batch > 1]:
+            for method in options.methods:
+                for precision in [p for p in options.precisions if p != "int8"]:
+                    row = self.attempt(lambda: compare_training(self.models, cell, method, precision, names, options))
+                    if not row:
+                        continue
+                    result, about = row
+                    self.report["sides"].update(about)
+                    where = f"{result['case']}, {precision}"
+                    self.failures += [f"{where}: {name}: {reason}" for name, reason in result["failed"].items()]
+                    self.failures += [f"{where}: the losses of {name} disagree" for name in result["disagree"]]
+                    self.keep("training", result)
+
     def all_searches(self):
         options = self.options
         with tempfile.TemporaryDirectory(prefix="vitals-compare-") as folder, self.start("vitals") as ours:
@@ -174,6 +193,8 @@ class Run:
         self.report["peak_gflops"] = about["peak_gflops"]
         if {"features", "memory"} & set(self.options.parts) and set(self.options.peers) & set(ENGINES):
             self.all_features(about["precisions"])
+        if {"training", "training-memory"} & set(self.options.parts):
+            self.all_training()
         if self.options.prepare:
             return
         if "threads" in self.options.parts and self.options.threads > 1:

@@ -3,8 +3,8 @@
 peers.py NAME THREADS
 
 torch, torch-compiled, onnxruntime, onnxruntime-fused and openvino answer load, pixels, forward, features; numpy, faiss,
-search-torch and search-torch-bfloat16 answer matrices, knn, neighbours; numpy also predictions and auroc. All answer
-about and memory. A library is imported when its side starts, and nothing else, so that its memory is its own.
+search-torch and search-torch-bfloat16 answer matrices, knn, neighbours; numpy also predictions and auroc; train-torch and
+train-torch-compiled answer train, pixels, steps. All answer about and memory. A library is imported when its side starts, and nothing else, so that its memory is its own.
 """
 import contextlib
 import importlib
@@ -16,7 +16,8 @@ SIDES = {"torch": ("peer_torch", "Torch"), "torch-compiled": ("peer_torch", "Tor
          "onnxruntime": ("peer_onnx", "OnnxRuntime"), "onnxruntime-fused": ("peer_onnx", "OnnxRuntime"),
          "openvino": ("peer_openvino", "OpenVino"), "numpy": ("peer_search", "Numpy"), "faiss": ("peer_search", "Faiss"),
          "search-torch": ("peer_search", "TorchSearch"),
-         "search-torch-bfloat16": ("peer_search", "TorchSearchBfloat16")}
+         "search-torch-bfloat16": ("peer_search", "TorchSearchBfloat16"), "train-torch": ("peer_train", "Train"),
+         "train-torch-compiled": ("peer_train", "TrainCompiled")}
 
 
 def peak_memory():

@@ -8,7 +8,9 @@
 #   --cells LIST       models: S224, B224, L224, S518, B518 (batch 1), S224x8, B224x8 (batch 8); default all
 #   --precisions LIST  float32, bfloat16, int8; default those that vitals has
 #   --peers LIST       torch, torch-compiled, onnxruntime, onnxruntime-fused, openvino, numpy, faiss; default all
-#   --parts LIST       features (times), memory, threads (one against all, ViT-B), knn, auroc; default all
+#   --parts LIST       features (times), memory, threads (one against all, ViT-B), knn, auroc, training (steps of the
+#                      cells of batch 8 beside PyTorch + PEFT), training-memory; default all
+#   --methods LIST     what is trained: full, lora, bitfit, head; default all
 #   --prepare          only make and keep the models that the peers load (a run makes those that are missing)
 #   --threads N        threads of every side (default 2)
 #   --rounds N         rounds of each row (default 9; 2 with --quick)
@@ -31,13 +33,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../tools/common.sh"
 
 command="bench/compare/run.sh"
-build=$root/build-bench venv='' out='' peers='' pip_arguments='' options=()
+build=$root/build-bench venv='' out='' peers='' parts='' pip_arguments='' options=()
 while [ $# -gt 0 ]; do
   case $1 in
     --quick | --prepare) options+=("$1"); command+=" $1" ;;
-    --cells | --precisions | --peers | --parts)
+    --cells | --precisions | --peers | --parts | --methods)
       [[ ${2:-} =~ ^[A-Za-z0-9,-]+$ ]] || usage_error "$1 needs a list"
-      [ "$1" = --peers ] && peers=$2
+      if [ "$1" = --peers ]; then peers=$2; fi
+      if [ "$1" = --parts ]; then parts=$2; fi
       options+=("$1" "$2"); command+=" $1 $2"; shift ;;
     --threads | --rounds | --patience)
       [[ ${2:-} =~ ^[0-9]+$ && ( $1 = --patience || $2 -gt 0 ) ]] || usage_error "$1 needs a number"
@@ -65,6 +68,7 @@ wanted=(numpy safetensors threadpoolctl)
 [[ $peers =~ ^(numpy|faiss|,)+$ ]] || wanted+=(torch)
 [[ -z $peers || $peers == *onnxruntime* ]] && wanted+=(onnx onnxruntime)
 [[ -z $peers || $peers == *openvino* ]] && wanted+=(openvino nncf)
+[[ (-z $peers || $peers == *torch*) && (-z $parts || $parts == *training*) ]] && wanted+=(peft)
 [[ -z $peers || $peers == *faiss* ]] && wanted+=(faiss-cpu)
 if [ ! -x "$venv/bin/python" ]; then
   # A virtual environment that is only half filled has no mark and is filled again.

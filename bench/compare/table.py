@@ -1,5 +1,5 @@
 """results.md: what compare.py measured, in Markdown."""
-from cells import ENGINES, SEARCHERS
+from cells import ENGINES, SEARCHERS, TRAINERS
 
 
 def number(value):
@@ -69,6 +69,33 @@ def features(results, engines):
     return lines
 
 
+def training(results):
+    """Seconds a step and peak memory."""
+    peers = [name for name in TRAINERS if any(name in r["losses"] or name in r["failed"] for r in results)]
+    lines = ["| model, what trains | precision | vitals | " + " | ".join(TRAINERS[p] for p in peers)
+             + " | vitals / better peer | goal | first loss, third: vitals / peer | peak MiB: "
+             + " / ".join(["vitals", *(TRAINERS[p].rpartition(" ")[2] for p in peers)]) + " |",
+             "|" + " --- |" * (7 + len(peers))]
+    for r in results:
+        def cell(name):
+            if name in r["failed"]:
+                return "failed"
+            return f"{r['median'][name]:.3f}" + ("\\*" if name in r["disagree"] else "") if name in r.get("median", {}) else "-"
+
+        def losses(i):
+            return " / ".join(f"{r['losses'][n][i]:.5f}" for n in ("vitals", *peers[:1]) if n in r["losses"])
+
+        found = [r["memory_mib"].get(name) for name in ("vitals", *peers)]
+        memory = " / ".join(f"{m:.0f}" if m else "-" for m in found)
+        others = [m for m in found[1:] if m]
+        if found[0] and others:
+            memory += f" = {found[0] / min(others):.2f} of the leaner"
+        aim = goal(r) if r["goal"] else "-"
+        lines.append(f"| {r['case']} | {r['precision']} | " + " | ".join(map(cell, ("vitals", *peers)))
+                     + f" | {ratio(r)} | {aim} | {losses(0)}, {losses(-1)} | {memory} |")
+    return lines
+
+
 def threads(results):
     lines = ["| vitals alone | precision | 1 thread | all threads | faster by | percent of the peak |",
              "| --- | --- | --- | --- | --- | --- |"]
@@ -106,18 +133,25 @@ def table(report, engines):
                   " PyTorch's float32: largest difference (float32), smallest cosine (bfloat16, int8). CLS alone: vitals asked"
                   " for the CLS token only, which saves most of the last block; the peers' graphs compute every token"
                   " (in brackets our time over the best peer's)."]
+    if report["training"]:
+        lines += ["", *training([r for r in report["training"] if "median" in r or r["memory_mib"]]), "",
+                  "Seconds a step: forward, backward and AdamW (PyTorch's is fused) on one batch of 8 at 224, CLS into a linear"
+                  " head; the same weights, pictures and first values. PyTorch: bfloat16 is autocast; LoRA by PEFT on separate"
+                  " query and value layers. Memory: VmHWM of a process of its own that makes three steps."]
     if report["scaling"]:
         lines += ["", *threads(report["scaling"])]
     if report["searches"]:
         lines += ["", *searches(report["searches"])]
     lines += ["", "Ratio: our time over the fastest peer's, median of the rounds in which nothing else ran (range; so many"
               " of so many); below 1 vitals is faster."]
-    every = report["features"] + report["searches"]
+    every = report["features"] + report["training"] + report["searches"]
     if not all(r.get("quotable", True) for r in every):
         lines += ["", "\\* beside a ratio: other programs took processors in nearly every round; all rounds are in the"
                   " figure, which is not to be quoted."]
+    if any(r["disagree"] for r in report["training"]):
+        lines += ["", "\\* beside a step's time: its losses are further from ours than they may be."]
     if any(r["disagree"] for r in report["features"]):
         lines += ["", "\\* beside a time: its outputs are further from PyTorch's float32 than they may be."]
-    for r in report["features"]:
+    for r in report["features"] + report["training"]:
         lines += [f"\nFailed: {r['case']}, {r['precision']}: {reason}" for reason in r["failed"].values()]
     return "\n".join(lines) + "\n"

@@ -48,6 +48,26 @@ class FusableAttention(nn.Module):
         return self.proj((weights @ v).permute(0, 2, 1, 3).reshape(-1, self.tokens, D))
 
 
+class SplitAttention(nn.Module):
+    """Attention with q, k and v from three layers, as the libraries have it that PEFT was written for."""
+
+    def __init__(self, attention):
+        super().__init__()
+        self.heads, dim = attention.heads, attention.proj.in_features
+        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
+        for i, layer in enumerate((self.query, self.key, self.value)):
+            layer.weight.data = attention.qkv.weight.data[i * dim:(i + 1) * dim].clone()
+            layer.bias.data = attention.qkv.bias.data[i * dim:(i + 1) * dim].clone()
+        self.proj = attention.proj
+        self.requires_grad_(False)
+
+    def forward(self, x):
+        B, N, D = x.shape
+        q, k, v = (layer(x).view(B, N, self.heads, D // self.heads).transpose(1, 2)
+                   for layer in (self.query, self.key, self.value))
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, N, D))
+
+
 def scale_into(to, layer, gamma):
     """gamma * layer(x) as one layer."""
     to.weight.data = layer.weight.data * gamma[:, None]
@@ -118,6 +138,11 @@ class Vit(nn.Module):
             picture = F.interpolate(picture, scale_factor=((grid + 0.1) / size,) * 2, mode="bicubic")
             positions = torch.cat([positions[:, :1], picture.flatten(2).transpose(1, 2)], 1)
         self.pos_embed = nn.Parameter(positions)
+        return self
+
+    def split_qkv(self):
+        for block in self.blocks:
+            block.attn = SplitAttention(block.attn)
         return self
 
     def make_fusable(self):

@@ -6,6 +6,9 @@
 //   pixels FILE                       its tensor `pixels` (B, 3, H, W) is what `forward` reads
 //   forward N [cls]                   N forward passes, for all tokens or for the CLS token alone: {"seconds": [...]}
 //   features OUT                      cls and patches of one forward pass to OUT (.safetensors)
+//   train METHOD PRESET PRECISION FILE SIDE START
+//                                     a backbone with a head to train (train.hpp): {"trainable": n}
+//   steps N                           N steps on `pixels`: {"seconds": [...], "losses": [...]}
 //   matrices FILE                     its tensors `train` (n, D) and `queries` (m, D)
 //   knn K M                           the first M queries: {"seconds": [...]}
 //   neighbours K M OUT                `index` (M, K) and `cosine` (M, K) of them to OUT
@@ -47,6 +50,7 @@
 #include "memory.hpp"
 #include "peak.hpp"
 #include "random_checkpoint.hpp"
+#include "train.hpp"
 
 namespace {
 
@@ -155,6 +159,11 @@ class Worker {
       vitals::io::write_safetensors(word(1), std::vector{named("cls", out.cls), named("patches", out.patches)});
       return "{}";
     }
+    if (command == "train") {
+      training_ = std::make_unique<compare::Training>(word(1), word(2), word(3), word(4), word(6), pool_);
+      return "{\"trainable\": " + std::to_string(training_->trainable()) + "}";
+    }
+    if (command == "steps") return steps(number(1));
     if (command == "matrices") {
       train_ = read<float, dyn, dyn>(word(1), "train");
       queries_ = read<float, dyn, dyn>(word(1), "queries");
@@ -204,6 +213,16 @@ class Worker {
     return model_->features(pixels_, {.patches = patches, .executor = &pool_});
   }
 
+  std::string steps(std::size_t n) {
+    if (!training_ || pixels_.empty()) throw vitals::ArgumentError("[worker] train and pixels come first");
+    std::vector<double> times, losses;
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto step = training_->step(pixels_);
+      times.push_back(step.seconds), losses.push_back(step.loss);
+    }
+    return "{\"seconds\": " + list(times) + ", \"losses\": " + list(losses) + "}";
+  }
+
   vitals::eval::Neighbours neighbours(std::size_t k, std::size_t m) {
     if (m > queries_.extent(0)) throw vitals::ArgumentError("[worker] fewer queries than asked for");
     const vitals::TensorView<const float, dyn, dyn> some(queries_.data(), {m, queries_.extent(1)});
@@ -239,6 +258,7 @@ class Worker {
   }
 
   vitals::ThreadPool pool_;
+  std::unique_ptr<compare::Training> training_;
   std::unique_ptr<vitals::Backbone> model_;
   vitals::Tensor<float, dyn, 3, dyn, dyn> pixels_;
   vitals::Tensor<float, dyn, dyn> train_, queries_;
