@@ -3,12 +3,14 @@
 //   vt::train::TrainableOf<vt::ViT<tiny, vt::Cpu<float>>> model(std::make_unique<vt::ViT<tiny, vt::Cpu<float>>>(seed));
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -93,14 +95,36 @@ class TrainableOf final : public TrainableBackbone {
     check_head();
     if (!tape_ || &tape_->executor != &executor) tape_ = std::make_unique<Tape<B>>(executor);
     tape_->clear();
-    tape_->options = {.checkpoint = recompute, .seed = seed};
-    const auto logits = (*head_)(model_->cls(*tape_, pixels));
-    const auto loss = targets.labels.empty() ? losses::binary_cross_entropy(logits, targets.values)
-                                             : losses::cross_entropy(logits, targets.labels);
-    float value = 0;
-    B::download(loss.data(), 1, &value);
-    tape_->backward(loss, scale);
-    return static_cast<double>(value);
+    const std::size_t batch = pixels.extent(0), size = batch ? pixels.size() / batch : 0;
+    const std::size_t values = batch ? targets.values.size() / batch : 0;
+    if (targets.labels.empty() ? targets.values.size() != values * batch : targets.labels.size() != batch)
+      throw ShapeError("[TrainableBackbone] targets of another number of images than the batch has");
+    // Before the first part leaves gradients.
+    for (std::size_t i = 0; i < targets.labels.size(); ++i)
+      if (targets.labels[i] >= head_->bias.size())
+        throw DataError("[TrainableBackbone] label " + std::to_string(targets.labels[i]), "row " + std::to_string(i),
+                        "labels run from 0 to " + std::to_string(head_->bias.size() - 1));
+    const std::size_t together = images_together(pixels);
+    double total = 0;
+    for (std::size_t first = 0; first < batch; first += together) {
+      const std::size_t count = std::min(together, batch - first);
+      // Dropout draws other numbers for every part of the batch.
+      tape_->options = {.checkpoint = recompute, .seed = seed + first * 0x9e3779b97f4a7c15ull};
+      const TensorView<const float, dyn, 3, dyn, dyn> some(pixels.data() + first * size,
+                                                           {count, 3, pixels.extent(2), pixels.extent(3)});
+      const auto logits = (*head_)(model_->cls(*tape_, some));
+      const auto part = [&](const auto& all, std::size_t each) {
+        return std::span(all).subspan(first * each, count * each);
+      };
+      const auto loss = targets.labels.empty() ? losses::binary_cross_entropy(logits, part(targets.values, values))
+                                               : losses::cross_entropy(logits, part(targets.labels, 1));
+      float value = 0;
+      B::download(loss.data(), 1, &value);
+      const double share = static_cast<double>(count) / static_cast<double>(batch);
+      tape_->backward(loss, scale * share);
+      total += share * static_cast<double>(value);
+    }
+    return total;
   }
 
   Tensor<double, dyn, dyn> logits(TensorView<const float, dyn, 3, dyn, dyn> pixels, Executor& executor) override {
@@ -143,6 +167,18 @@ class TrainableOf final : public TrainableBackbone {
   }
 
  private:
+  // A batch goes forward and back a few images at a time, and the gradients add up: memory is that of a few images, and
+  // what an operation leaves is still in the caches when the next one reads it. More of them where matrices train, whose
+  // gradients are written once for each part.
+  std::size_t images_together(TensorView<const float, dyn, 3, dyn, dyn> pixels) const {
+    const auto& info = model_->info();
+    const auto table = model_->parameters();
+    const bool matrices = std::any_of(table.begin(), table.end(), [](const auto& row) {
+      return row.parameter->trainable() && row.parameter->shape().size() == 2;
+    });
+    const std::size_t tokens = 1 + info.registers + pixels.extent(2) / info.patch * (pixels.extent(3) / info.patch);
+    return std::max<std::size_t>(1, (matrices ? 1040 : 520) / tokens);
+  }
   void check_head() const {
     if (!head_) throw ArgumentError("[TrainableBackbone] there is no head", "", "call add_head first");
   }

@@ -47,7 +47,7 @@ class AttentionHead {
   std::size_t floats_needed() const { return 2 * block_ * score_ld_; }
 
   /// q, k, v, dq, dk, dv have row stride ld, dout has `out_ld`.
-  void run(const RowKernels& rows, const GradientKernels& gradients, const float* q, std::size_t ld, std::size_t dim,
+  void run(const GradientKernels& gradients, const float* q, std::size_t ld, std::size_t dim,
            const float* dout, std::size_t out_ld, float* dq, Lane<T>* room, float* scores) {
     const float *k = q + dim, *v = k + dim;
     float *dk = dq + dim, *dv = dk + dim;
@@ -84,7 +84,6 @@ class AttentionHead {
           kernel_.product_tile(dout_tiles + i * d_lanes_, values + panel, d_lanes_, ds + at, score_ld_, some, cols, {},
                                keys);
         }
-      rows.softmax(p, count, n_, score_ld_, scale);
       gradients.softmax(p, ds, count, n_, score_ld_, scale);
       for (std::size_t i = 0; i < count; i += mr_) {  // dQ = dS K
         const std::size_t some = std::min(mr_, count - i);
@@ -181,7 +180,7 @@ void attention_backward(Executor& executor, const Wide<T>* qkv, const Wide<T>* d
       executor.run(batch * heads, [&](std::size_t task) {
         const std::size_t b = task / heads, h = task % heads;
         detail::AttentionHead<T> head(*kernel, tokens, head_dim);
-        head.run(*row_kernels(active_isa()), *gradients, qkv + b * tokens * ld + h * head_dim, ld, dim,
+        head.run(*gradients, qkv + b * tokens * ld + h * head_dim, ld, dim,
                  dout + b * tokens * dim + h * head_dim, dim, dqkv + b * tokens * ld + h * head_dim,
                  detail::attention_backward_room<T, Lane<T>>(head.lanes_needed()),
                  detail::attention_backward_room<T, float, 1>(head.floats_needed()));

@@ -20,8 +20,8 @@ struct GradientKernels {
   /// Rows of d numbers. dx is added to where add is true; dgamma and dbeta (d) are always added to. Each may be null.
   void (*layer_norm)(const float* x, const float* dy, float* dx, std::size_t rows, std::size_t d, const float* gamma,
                      float eps, bool add, float* dgamma, float* dbeta);
-  /// p = softmax(scale * s): dp becomes ds. rows x n, row stride ld.
-  void (*softmax)(const float* p, float* dp, std::size_t rows, std::size_t n, std::size_t ld, float scale);
+  /// s becomes p = softmax(scale * s), dp becomes ds. rows x n, row stride ld.
+  void (*softmax)(float* s, float* dp, std::size_t rows, std::size_t n, std::size_t ld, float scale);
   /// sums (n) += the sum of `rows` rows of x, row stride ld.
   void (*column_sums)(const float* x, std::size_t ld, std::size_t rows, std::size_t n, float* sums);
   /// y += a x

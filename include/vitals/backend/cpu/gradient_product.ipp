@@ -102,8 +102,8 @@ void transpose_panels(Executor& executor, const ProductKernels<T>& kernel, const
 
 /// Tiles of dY^T that stay in a core's level-2 cache beside a panel of X.
 inline constexpr std::size_t gradient_tile_bytes = 384 * 1024;
-/// M is summed in pieces of at most this many rows, so that a tile and a panel stay in cache.
-inline constexpr std::size_t gradient_piece_rows = 768;
+/// M is summed in pieces of at most this many lanes, so that a tile and a panel stay in cache.
+inline constexpr std::size_t gradient_piece_lanes = 768;
 
 template <class T>
 void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel, const float* dy, std::size_t ldy,
@@ -112,7 +112,7 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
   constexpr std::size_t per_lane = Packing<T>::per_lane;
   constexpr std::size_t slack = 16;  // pack_transposed stores whole vectors, a tile may be narrower
   const std::size_t mr = kernel.mr, nr = kernel.nr;
-  const std::size_t pieces = ceil_div(m, gradient_piece_rows);
+  const std::size_t pieces = ceil_div(m, gradient_piece_lanes * per_lane);
   const std::size_t piece = ceil_div(ceil_div(m, pieces), per_lane) * per_lane;
   const std::size_t tiles = ceil_div(n, mr), panels = ceil_div(k, nr);
   const std::size_t tile_size = piece / per_lane * mr + slack, panel_size = piece / per_lane * nr;

@@ -95,6 +95,7 @@ struct ProductKernels {
   /// (width = nr).
   void (*pack)(const float* x, std::size_t ld, std::size_t rows, std::size_t k, std::size_t width, Lane<T>* packed);
   /// Packs a panel of a matrix that stands transposed: number (column n, k) at x[k * ld + n].
+  /// Whole vectors are stored: where `width` is no multiple of theirs, up to 15 lanes after the end are written.
   void (*pack_transposed)(const float* x, std::size_t ld, std::size_t cols, std::size_t k, std::size_t width,
                           Lane<T>* packed);
   /// One tile of Y: rows <= mr, cols <= nr, `lanes` along K; epilogue pointers already moved to the first column. On its way
