@@ -47,8 +47,8 @@ class AttentionHead {
   std::size_t floats_needed() const { return 2 * block_ * score_ld_; }
 
   /// q, k, v, dq, dk, dv have row stride ld, dout has `out_ld`.
-  void run(const GradientKernels& gradients, const float* q, std::size_t ld, std::size_t dim,
-           const float* dout, std::size_t out_ld, float* dq, Lane<T>* room, float* scores) {
+  void run(const GradientKernels& gradients, const float* q, std::size_t ld, std::size_t dim, const float* dout,
+           std::size_t out_ld, float* dq, Lane<T>* room, float* scores) {
     const float *k = q + dim, *v = k + dim;
     float *dk = dq + dim, *dv = dk + dim;
     const auto take = [&](std::size_t size) { return std::exchange(room, room + size); };
@@ -180,8 +180,8 @@ void attention_backward(Executor& executor, const Wide<T>* qkv, const Wide<T>* d
       executor.run(batch * heads, [&](std::size_t task) {
         const std::size_t b = task / heads, h = task % heads;
         detail::AttentionHead<T> head(*kernel, tokens, head_dim);
-        head.run(*gradients, qkv + b * tokens * ld + h * head_dim, ld, dim,
-                 dout + b * tokens * dim + h * head_dim, dim, dqkv + b * tokens * ld + h * head_dim,
+        head.run(*gradients, qkv + b * tokens * ld + h * head_dim, ld, dim, dout + b * tokens * dim + h * head_dim, dim,
+                 dqkv + b * tokens * ld + h * head_dim,
                  detail::attention_backward_room<T, Lane<T>>(head.lanes_needed()),
                  detail::attention_backward_room<T, float, 1>(head.floats_needed()));
       });
