@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
 
-sources=("$bench"/compare/worker.cpp "$bench"/support/memory_child.cpp)
+sources=("$bench"/compare/worker.cpp "$bench"/compare/segmentation_worker.cpp "$bench"/support/memory_child.cpp)
 if echo '#include <benchmark/benchmark.h>' | "$compiler" -std=c++20 -E -x c++ - >/dev/null 2>&1; then
   sources+=("$bench"/*_bench.cpp "$bench"/support/main.cpp)
 else
