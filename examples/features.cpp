@@ -13,6 +13,7 @@
 #include <vitals/report/overlay.hpp>
 
 #include "support/command_line.hpp"
+#include "support/medical.hpp"
 #include "support/model.hpp"
 #include "support/pixels.hpp"
 #include "support/run.hpp"
@@ -51,7 +52,13 @@ int main(int argc, char** argv) {
     std::filesystem::path input, output, pca;
     std::size_t blocks = 0;
     bool save_pixels = false;
-    line.files("images", images, "PNG or JPEG files");
+    line.files("images", images, "PNG, JPEG, DICOM (its window; without one from least to most) or NIfTI files");
+    std::size_t slice = 0;
+    support::SliceChoice choice;
+    line.option("--axis", choice.axis, "of NIfTI: slices along x (0), y (1) or z (2) of the patient");
+    line.option(
+        "--slice", slice,
+        "which one, of a volume turned to LPS, or which DICOM frame; default: the middle slice, the first frame");
     line.option("--input", input, "instead of pictures: .safetensors with `pixels` (B, 3, H, W), float32, normalised");
     line.option("--output", output, "write cls, patches, registers ... as .safetensors").required();
     line.option("--blocks", blocks,
@@ -59,12 +66,14 @@ int main(int argc, char** argv) {
     line.flag("--save-pixels", save_pixels, "also what entered the model");
     line.option("--pca", pca, "draw the first image and the principal components of its patches as PNG");
     line.parse(argc, argv);
+    if (choice.axis > 2) throw support::UsageError("--axis: 0, 1 or 2");
+    if (line.given("--slice")) choice.slice = slice;
     if (images.empty() == input.empty()) throw support::UsageError("give either pictures or --input");
     for (const auto& file : {output, pca}) support::check_output(file);
 
     support::ProgressBar bar(options.quiet);
     const auto source =
-        input.empty() ? support::pixels_of_images(images, options.transform()) : support::pixels_of_file(input);
+        input.empty() ? support::pixels_of_images(images, options.transform(), choice) : support::pixels_of_file(input);
     const auto model = support::load_model(options, bar, input.empty());
     const auto& info = model.backbone->info();
     if (blocks > info.depth)

@@ -1,8 +1,7 @@
-// What is in a file? Tensors of a checkpoint and the preset they fit, or a picture.
+// What is in a file? Tensors of a checkpoint and the preset they fit, a picture, a NIfTI volume or a DICOM image.
 //
 //   inspect dinov2_vits14_pretrain.pth
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <string>
 #include <variant>
@@ -14,26 +13,12 @@
 #include <vitals/models/dinov2.hpp>
 
 #include "support/command_line.hpp"
+#include "support/medical.hpp"
 #include "support/run.hpp"
 
 namespace vt = vitals;
 
 namespace {
-
-enum class Kind { tensors, picture, dicom, nifti };
-
-// By the first bytes.
-Kind kind_of(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) throw vt::IoError("cannot be opened", file.string(), "check the name");
-  std::string head(352, '\0');
-  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
-  if (head.rfind("\x89PNG", 0) == 0 || head.rfind("\xff\xd8\xff", 0) == 0) return Kind::picture;
-  if (head.substr(128, 4) == "DICM") return Kind::dicom;
-  if (head.substr(344, 3) == "n+1" || head.substr(344, 3) == "ni1" || head.rfind("\x1f\x8b", 0) == 0)
-    return Kind::nifti;
-  return Kind::tensors;
-}
 
 void show_picture(const std::filesystem::path& file, const std::filesystem::path& raw) {
   const auto image = vt::io::read_image(file);
@@ -80,25 +65,29 @@ void show_tensors(const std::filesystem::path& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return support::program("inspect", "What is in a file: tensors and the preset they fit, or a picture",
-                          [&](support::CommandLine& line) {
-                            std::vector<std::filesystem::path> files;
-                            std::filesystem::path raw;
-                            line.files("file", files, ".safetensors, .pth, PNG or JPEG").required();
-                            line.option("--export", raw, "write a picture's stored values as .npy");
-                            line.parse(argc, argv);
-                            if (files.size() != 1) throw support::UsageError("give one file");
-                            support::check_output(raw);
-                            switch (kind_of(files[0])) {
-                              case Kind::picture:
-                                return show_picture(files[0], raw);
-                              case Kind::tensors:
-                                if (!raw.empty()) throw support::UsageError("--export goes with a picture");
-                                return show_tensors(files[0]);
-                              case Kind::dicom:
-                                throw vt::FormatError("DICOM is not read in this version", files[0].string());
-                              case Kind::nifti:
-                                throw vt::FormatError("NIfTI is not read in this version", files[0].string());
-                            }
-                          });
+  return support::program(
+      "inspect", "What is in a file: tensors and the preset they fit, a picture, a NIfTI volume, a DICOM image",
+      [&](support::CommandLine& line) {
+        std::vector<std::filesystem::path> files;
+        std::filesystem::path raw;
+        line.files("file", files, ".safetensors, .pth, PNG, JPEG, .nii, .nii.gz or DICOM").required();
+        line.option(
+            "--export", raw,
+            "write the stored values of a picture as .npy: frames, rows, columns, samples (NIfTI: ..., z, y, x), "
+            "axes of length 1 left out");
+        line.parse(argc, argv);
+        if (files.size() != 1) throw support::UsageError("give one file");
+        support::check_output(raw);
+        switch (support::kind_of(files[0])) {
+          case support::FileKind::picture:
+            return show_picture(files[0], raw);
+          case support::FileKind::dicom:
+            return support::show_dicom(files[0], raw);
+          case support::FileKind::nifti:
+            return support::show_nifti(files[0], raw);
+          case support::FileKind::tensors:
+            if (!raw.empty()) throw support::UsageError("--export goes with a picture");
+            return show_tensors(files[0]);
+        }
+      });
 }

@@ -21,7 +21,7 @@ using Pixels = vt::Tensor<float, vt::dyn, 3, vt::dyn, vt::dyn>;
 namespace support {
 
 PixelSource pixels_of_images(const std::vector<std::filesystem::path>& images,
-                             const vt::transforms::Transform& transform) {
+                             const vt::transforms::Transform& transform, const SliceChoice& choice) {
   PixelSource source;
   source.count = images.size();
   source.transform = transform.name();
@@ -30,10 +30,10 @@ PixelSource pixels_of_images(const std::vector<std::filesystem::path>& images,
     source.files.push_back(image.string());
     if (!std::filesystem::exists(image)) throw vt::IoError("the picture does not exist", image.string());
   }
-  source.read = [images, transform](std::size_t first, std::size_t n) {
+  source.read = [images, transform, choice](std::size_t first, std::size_t n) {
     Pixels pixels({n, 3, transform.size().height, transform.size().width});
     vt::parallel_for(vt::default_pool(), n, 1, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t b = begin; b < end; ++b) transform(vt::io::read_image(images[first + b]), pixels[b]);
+      for (std::size_t b = begin; b < end; ++b) transform(read_picture(images[first + b], choice), pixels[b]);
     });
     return pixels;
   };

@@ -10,6 +10,8 @@
 #include <vitals/core/tensor.hpp>
 #include <vitals/data/transforms.hpp>
 
+#include "medical.hpp"
+
 namespace support {
 
 struct PixelSource {
@@ -20,9 +22,9 @@ struct PixelSource {
   std::function<vitals::Tensor<float, vitals::dyn, 3, vitals::dyn, vitals::dyn>(std::size_t first, std::size_t n)> read;
 };
 
-/// Pictures through a transform; errors name the file.
+/// Pictures (also DICOM, and slices of NIfTI) through a transform; errors name the file.
 PixelSource pixels_of_images(const std::vector<std::filesystem::path>& images,
-                             const vitals::transforms::Transform& transform);
+                             const vitals::transforms::Transform& transform, const SliceChoice& choice = {});
 /// The tensor `pixels` (B, 3, H, W), float32, of a file. Throws FormatError, DataError (NaN).
 PixelSource pixels_of_file(const std::filesystem::path& file);
 

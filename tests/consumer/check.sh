@@ -20,10 +20,13 @@ case $how in
   find_package)
     cmake --install "$build" --prefix "$folder/prefix" >install.log 2>&1 || { cat install.log; exit 1; }
     configure -DCMAKE_PREFIX_PATH="$folder/prefix"
-    make_app app app_compiled app_model
+    make_app app app_compiled app_model medical
     app/app
     app/app_compiled
     app/app_model
+    for program in app/app_medical app/app_medical_headers; do
+      if [ -x "$program" ]; then "$program"; fi
+    done
     ;;
   add_subdirectory | fetch_content)
     configure
