@@ -262,7 +262,7 @@ VITALS_INLINE MaskedImage SegmentationDataset::read(std::size_t slice) const {
           out.image.pixels);
     return out;
   }
-  const auto read_pair = [&] { return detail::volume_pair(*this, item); };
+  const auto read_pair = [&, item = item] { return detail::volume_pair(*this, item); };
   const auto pair = kept ? kept->get(file(item).string() + '\n' + mask_file(item).string(), read_pair)
                          : std::make_shared<const VolumePair>(read_pair());
   if (axis > 2 || index >= pair->image.values.extent(axis))
