@@ -60,7 +60,8 @@ void to_classes(std::span<std::uint8_t> labels, const SegmentationDataset& set, 
 inline io::LabelVolume picture_mask(const std::filesystem::path& file) {
   const auto image = io::read_image(file);
   const std::size_t height = image.height(), width = image.width(), channels = image.channels();
-  io::LabelVolume mask{Tensor<std::uint8_t, dyn, dyn, dyn>({1, height, width}), {}};
+  io::LabelVolume mask;  // the affine of a picture: steps of 1
+  mask.values = Tensor<std::uint8_t, dyn, dyn, dyn>({1, height, width});
   std::visit(
       [&](const auto& pixels) {
         for (std::size_t i = 0; i < height * width; ++i) {
