@@ -158,10 +158,14 @@ VITALS_INLINE Volume read_dicom_volume(const std::filesystem::path& path) {
     if (mm[0] > 0) volume.affine[0][0] = mm[1], volume.affine[1][1] = mm[0];
   }
   volume.values = Tensor<float, dyn, dyn, dyn>({pixels.columns, pixels.rows, pixels.frames});
-  for (std::size_t f = 0; f < pixels.frames; ++f)
-    detail::modality_values(file, frames, f, [&](std::size_t i, double v) {
-      volume.values(i % pixels.columns, i / pixels.columns, f) = static_cast<float>(v);
-    });
+  std::vector<float> plane(pixels.rows * pixels.columns);
+  float* out = volume.values.data();
+  for (std::size_t f = 0; f < pixels.frames; ++f) {
+    detail::modality_values(file, frames, f, [&](std::size_t i, double v) { plane[i] = static_cast<float>(v); });
+    for (std::size_t c = 0; c < pixels.columns; ++c)
+      for (std::size_t r = 0; r < pixels.rows; ++r)
+        out[(c * pixels.rows + r) * pixels.frames + f] = plane[r * pixels.columns + c];
+  }
   return volume;
 }
 

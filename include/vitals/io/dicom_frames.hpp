@@ -84,6 +84,10 @@ class DicomFrames {
     const bool planar = pixels_.planar && (codec_ == DicomCodec::none || codec_ == DicomCodec::deflated_frames);
     const std::size_t area = pixels_.rows * pixels_.columns, samples = pixels_.samples;
     const unsigned top = 32 - decoded.bits;
+    if (!planar && !halved_ && !swap) {  // nearly every file
+      if (decoded.width == 1) return interleaved<std::uint8_t>(bytes, shift, top, decoded.is_signed, out);
+      if (decoded.width == 2) return interleaved<std::uint16_t>(bytes, shift, top, decoded.is_signed, out);
+    }
     for (std::size_t p = 0, i = 0; p < area; ++p)
       for (std::size_t c = 0; c < samples; ++c, ++i) {
         const std::byte* at = &bytes[(planar ? c * area + p : source(p, c)) * decoded.width];
@@ -168,6 +172,17 @@ class DicomFrames {
     halved_ = pixels_.photometric == "YBR_FULL_422" && codec_ == DicomCodec::none;
     if (halved_ && (pixels_.samples != 3 || pixels_.columns % 2 || a != 8 || pixels_.planar))
       throw refuse("YBR_FULL_422 of an odd form", "convert the file to RGB");
+  }
+  template <class Raw, class T>
+  static void interleaved(DicomBytes bytes, unsigned shift, unsigned top, bool is_signed, std::span<T> out) {
+    const std::byte* in = bytes.data();
+    if (is_signed)
+      for (std::size_t i = 0; i < out.size(); ++i)
+        out[i] = static_cast<T>(
+            static_cast<std::int32_t>(std::uint32_t{load<Raw>(in + i * sizeof(Raw))} >> shift << top) >> top);
+    else
+      for (std::size_t i = 0; i < out.size(); ++i)
+        out[i] = static_cast<T>(std::uint32_t{load<Raw>(in + i * sizeof(Raw))} >> shift << top >> top);
   }
   static DType integer(std::size_t width, bool is_signed) {
     if (width == 1) return is_signed ? DType::i8 : DType::u8;
