@@ -10,9 +10,10 @@
 #include <vitals/io/image.hpp>
 #include <vitals/io/npy.hpp>
 #include <vitals/io/tensor_file.hpp>
-#include <vitals/models/dinov2.hpp>
+#include <vitals/models/checkpoint.hpp>
 
 #include "support/command_line.hpp"
+#include "support/demo_model.hpp"
 #include "support/medical.hpp"
 #include "support/run.hpp"
 
@@ -53,9 +54,9 @@ void show_tensors(const std::filesystem::path& file) {
             << "\n";
   try {
     const vt::Checkpoint checkpoint(tensors);
-    const auto* preset = vt::dinov2::preset_of(checkpoint);
-    std::cout << "preset: " << (preset ? std::string(preset->name) : "none of ours")
-              << "\nnaming: " << vt::name(checkpoint.naming) << "\n";
+    const auto preset = support::preset_of(checkpoint);
+    std::cout << "preset: " << (preset.empty() ? "none of ours" : preset) << "\nnaming: " << vt::name(checkpoint.naming)
+              << "\n";
     if (!checkpoint.prefix.empty()) std::cout << "prefix: " << checkpoint.prefix << "\n";
   } catch (const vt::DataError&) {
     std::cout << "preset: none, there is no backbone in it\n";

@@ -6,7 +6,7 @@
 #
 #   --data FILE      a manifest of your own images: CSV with path,label,split[,patient] (README.md says more)
 #   --weights FILE   DINOv2 weights, .pth or .safetensors (tools/fetch_weights gets them)
-#   --model NAME     the preset that the weights are for (default: dinov2_vits14)
+#   --model NAME     the preset that the weights are for (default: what the programs take, dinov2_vits14)
 #   --phantoms       drawn chest films even where real ones are at hand
 #   --out DIR        where tables, reports and pictures go (default: build/demo)
 #   --no-install     install no packages
@@ -14,12 +14,13 @@
 #   --help           this text
 #
 # Without --data and --weights: real chest X-rays and the real DINOv2 ViT-S/14 where ../shared holds them. Where it does
-# not, drawn chest films ("phantoms") and a backbone with random weights, and every table says so. Exit 0 when all is done.
+# not, drawn chest films ("phantoms") and the small model that the programs carry in themselves, which has learnt from
+# drawn pictures; every table says so. Exit 0 when all is done.
 set -euo pipefail
 # shellcheck source=tools/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-data='' weights='' model=dinov2_vits14 phantoms=0 out='' install=1
+data='' weights='' model='' phantoms=0 out='' install=1
 while [ $# -gt 0 ]; do
   case $1 in
     --data | --weights | --model | --out)
@@ -64,7 +65,9 @@ mkdir -p "$out"
 shared=${VITALS_SHARED:-$root/../shared}
 real_data=$shared/data/cxr_pneumonia_kermany/manifest_patient_disjoint.csv
 real_weights=$shared/weights/dinov2_vits14/dinov2_vits14_pretrain.pth
-if [ -z "$weights" ] && [ "$model" = dinov2_vits14 ] && [ -r "$real_weights" ]; then weights=$(realpath "$real_weights"); fi
+case $model in
+  '' | dinov2_vits14) if [ -z "$weights" ] && [ -r "$real_weights" ]; then weights=$(realpath "$real_weights"); fi ;;
+esac
 if [ -n "$data" ]; then
   what="your images"
 elif [ "$phantoms" = 0 ] && [ -r "$real_data" ]; then
@@ -76,9 +79,12 @@ else
   data=$out/phantoms/manifest.csv
 fi
 with=()
+if [ -n "$model" ]; then with=(--model "$model"); fi
 if [ -n "$weights" ]; then
-  with=(--weights "$weights")
-  backbone="$model, $(basename "$weights")"
+  with+=(--weights "$weights")
+  backbone="${model:+$model, }$(basename "$weights")"
+elif [ -z "$model" ] || [ "$model" = vitals_demo ]; then
+  backbone="vitals_demo, the small model that the programs carry, trained on drawn pictures (tools/fetch_weights dinov2_vits14 gets a real one)"
 else
   backbone="$model with RANDOM weights (no weights were found: tools/fetch_weights $model gets the real ones)"
 fi
@@ -89,7 +95,7 @@ note "backbone: $backbone"
 run() {  # run PROGRAM ARGUMENTS...: its table goes to $out/PROGRAM.txt too
   local name=$1
   shift
-  "$build/examples/$name" --model "$model" "${with[@]}" "$@"
+  "$build/examples/$name" "${with[@]}" "$@"
 }
 evaluation=(--data "$data" --cache "$out/cache")
 

@@ -93,6 +93,7 @@ struct CommandLine::State {
   CLI::Option* last = nullptr;
   std::string name;
   std::vector<std::unique_ptr<CommandLine>> commands;
+  std::vector<std::function<void()>> rules;  // afterwards()
 
   template <class T>
   void add(const std::string& flag, T& value, const std::string& help) {
@@ -183,6 +184,11 @@ CommandLine& CommandLine::command(const std::string& name, const std::string& de
   return *state_->commands.back();
 }
 
+CommandLine& CommandLine::afterwards(std::function<void()> rule) {
+  state_->rules.push_back(std::move(rule));
+  return *this;
+}
+
 void CommandLine::parse(int argc, char** argv) {
   try {
     state_->app->parse(argc, argv);
@@ -192,6 +198,7 @@ void CommandLine::parse(int argc, char** argv) {
   } catch (const CLI::ParseError& wrong) {
     throw UsageError(wrong.what() + std::string("; ") + state_->name + " --help explains the options");
   }
+  for (const auto& rule : state_->rules) rule();
 }
 
 bool CommandLine::given(const std::string& flag) const {

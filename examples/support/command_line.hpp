@@ -45,6 +45,9 @@ class CommandLine {
   /// A command with options of its own: `metrics classification ...`. Exactly one command must be given.
   CommandLine& command(const std::string& name, const std::string& description);
 
+  /// What is worked out when all options are known.
+  CommandLine& afterwards(std::function<void()> rule);
+
   /// Fills the variables. Throws UsageError; ends the program for --help and --version.
   void parse(int argc, char** argv);
   /// Whether the user gave this option (or command).

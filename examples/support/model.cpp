@@ -10,8 +10,11 @@
 #include <vitals/core/error.hpp>
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/sha256.hpp>
+#include <vitals/models/demo.hpp>
 #include <vitals/models/dinov2.hpp>
 #include <vitals/train/trainable_presets.hpp>
+
+#include "demo_model.hpp"
 
 namespace vt = vitals;
 
@@ -20,7 +23,7 @@ namespace support {
 namespace {
 
 std::vector<std::string> preset_names() {
-  std::vector<std::string> names;
+  std::vector<std::string> names{std::string(vt::demo::preset)};
   for (const auto& preset : vt::dinov2::presets) names.emplace_back(preset.name);
   return names;
 }
@@ -52,10 +55,27 @@ std::string size_text(vt::transforms::Size size) {
   return size.height == size.width ? height : height + "x" + std::to_string(size.width);
 }
 
+namespace {
+
+bool fits_demo(const std::filesystem::path& weights) {
+  try {
+    return preset_of(vt::Checkpoint::open(weights)) == vt::demo::preset;
+  } catch (const vt::Error&) {
+    return false;  // loading will say what is wrong with it
+  }
+}
+
+}  // namespace
+
 ModelOptions::ModelOptions(CommandLine& line, const std::string& default_transform, bool batch_flag)
     : transform_name(default_transform) {
-  line.choice("--model", model, preset_names(), "backbone: dinov2_vit{s,b,l,g}14, each also with _reg");
-  line.option("--weights", weights, ".pth or .safetensors; without it random weights");
+  line.choice(
+      "--model", model, preset_names(),
+      "backbone: vitals_demo, dinov2_vit{s,b,l,g}14, each also with _reg; with --weights dinov2_vits14 is the default");
+  line.option("--weights", weights, ".pth or .safetensors; without it the demo weights, for dinov2_... random ones");
+  line.afterwards([this, &line] {
+    if (!weights.empty() && !line.given("--model")) model = fits_demo(weights) ? vt::demo::preset : "dinov2_vits14";
+  });
   line.option("--adapter", adapter, "PEFT folder to apply to the backbone");
   line.choice("--positions", positions, {"offset", "antialias", "size"},
               "rule for position embeddings; without it the preset's own");
@@ -78,10 +98,13 @@ vt::transforms::Transform ModelOptions::transform() const {
 
 namespace {
 
+bool is_demo(const ModelOptions& options) { return options.model == vt::demo::preset; }
+
 void check(const ModelOptions& options, bool check_size) {
   if (options.batch == 0) throw UsageError("--batch: at least one image");
   const auto size = options.transform().size();
-  const std::size_t patch = vt::dinov2::preset_by_name(options.model).config.patch;
+  const std::size_t patch =
+      (is_demo(options) ? vt::demo::vit14 : vt::dinov2::preset_by_name(options.model).config).patch;
   for (const std::size_t side : {size.height, size.width})
     if (check_size && side % patch != 0) {
       const std::size_t below = side / patch * patch;
@@ -96,15 +119,21 @@ void check(const ModelOptions& options, bool check_size) {
 
 // What a report says of the weights; checks that they are the preset's.
 void name_weights(Model& model, const ModelOptions& options, ProgressBar& bar) {
+  if (options.weights.empty() && is_demo(options)) {
+    model.demo = true;
+    model.weights = "demo weights";
+    model.weights_sha256 = demo_sha256();
+    return bar.say("no --weights: demo weights, learnt from drawn pictures");
+  }
   if (options.weights.empty()) {
     model.random = true;
     model.weights = model.weights_sha256 = "random weights (seed " + std::to_string(options.seed) + ")";
     return bar.say("no --weights: " + model.weights);
   }
-  const auto* fits = vt::dinov2::preset_of(vt::Checkpoint::open(options.weights));
-  if (fits && fits->name != options.model)
-    throw vt::DataError("these are weights of " + std::string(fits->name) + ", not of " + options.model,
-                        options.weights.string(), "give --model " + std::string(fits->name));
+  const auto fits = preset_of(vt::Checkpoint::open(options.weights));
+  if (!fits.empty() && fits != options.model)
+    throw vt::DataError("these are weights of " + fits + ", not of " + options.model, options.weights.string(),
+                        "give --model " + fits);
   model.weights = options.weights.string();
 }
 
@@ -115,14 +144,16 @@ TrainableModel load_trainable_model(const ModelOptions& options, ProgressBar& ba
   if (options.dtype == "int8") throw UsageError("--dtype int8: there are no gradients in it; use float32 or bfloat16");
   TrainableModel model;
   name_weights(model, options, bar);
+  const auto positions = positions_of(options.positions);
   vt::train::TrainableOptions how;
   how.preset = options.model;
   how.weights = options.weights;
-  how.positions = positions_of(options.positions);
+  how.positions = positions;
   how.seed = options.seed;
   how.masters = masters;
-  auto made = options.dtype == "bfloat16" ? vt::train::load_trainable<vt::Cpu<vt::bfloat16>>(how)
-                                          : vt::train::load_trainable<vt::Cpu<float>>(how);
+  auto made = is_demo(options) ? demo_trainable(demo_checkpoint(options.weights), options.dtype, masters, positions)
+              : options.dtype == "bfloat16" ? vt::train::load_trainable<vt::Cpu<vt::bfloat16>>(how)
+                                            : vt::train::load_trainable<vt::Cpu<float>>(how);
   if (!options.adapter.empty()) {
     const auto adapter = vt::adapt::read_adapter(options.adapter);
     made->apply(adapter);
@@ -137,7 +168,7 @@ TrainableModel load_trainable_model(const ModelOptions& options, ProgressBar& ba
   }
   model.trainable = made.get();
   model.backbone = std::move(made);
-  if (!model.random) model.weights_sha256 = vt::sha256_of_file(options.weights);
+  if (!options.weights.empty()) model.weights_sha256 = vt::sha256_of_file(options.weights);
   return model;
 }
 
@@ -158,11 +189,12 @@ Model load_model(const ModelOptions& options, ProgressBar& bar, bool check_size)
   };
   Model model;
   name_weights(model, options, bar);
-  model.backbone = in_dtype([&]<class B>(std::type_identity<B>) {
-    return model.random ? vt::dinov2::random<B>(options.model, options.seed, how)
-                        : vt::dinov2::load<B>(options.model, options.weights, how);
-  });
-  if (!model.random) model.weights_sha256 = vt::sha256_of_file(options.weights);
+  model.backbone = is_demo(options) ? demo_backbone(demo_checkpoint(options.weights), options.dtype, how.positions)
+                                    : in_dtype([&]<class B>(std::type_identity<B>) {
+                                        return model.random ? vt::dinov2::random<B>(options.model, options.seed, how)
+                                                            : vt::dinov2::load<B>(options.model, options.weights, how);
+                                      });
+  if (!options.weights.empty()) model.weights_sha256 = vt::sha256_of_file(options.weights);
   return model;
 }
 
@@ -183,6 +215,9 @@ void add_conditions(vt::report::Report& report, const ModelOptions& options, con
   c.emplace_back("seed", static_cast<long long>(options.seed));
   c.emplace_back("threads", static_cast<long long>(vt::default_pool().threads()));
   if (model.random) report.notes.push_back(model.weights + ": the backbone has learnt nothing");
+  if (model.demo)
+    report.notes.push_back(model.weights +
+                           ": a small model that has learnt from drawn pictures, to try the programs with");
 }
 
 }  // namespace support

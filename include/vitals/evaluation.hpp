@@ -11,6 +11,7 @@
 #include <vitals/data/paired.hpp>
 #include <vitals/data/phantom.hpp>
 #include <vitals/data/phantom_dataset.hpp>
+#include <vitals/data/phantom_head.hpp>
 #include <vitals/data/segmentation_dataset.hpp>
 #include <vitals/eval/augmented.hpp>
 #include <vitals/eval/features.hpp>

@@ -20,6 +20,7 @@
 #include <vitals/io/tensor_file.hpp>
 #include <vitals/models/backbone.hpp>
 #include <vitals/models/checkpoint.hpp>
+#include <vitals/models/demo.hpp>
 #include <vitals/models/dinov2.hpp>
 #include <vitals/models/vit.hpp>
 #include <vitals/nn/linear.hpp>

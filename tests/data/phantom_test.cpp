@@ -1,5 +1,6 @@
 // Drawn chest films: reproducible, anatomically plausible, findings where they are said to be, and a data set of them
 // that is neither given away by raw pixels nor mixed up between patients and splits.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <fstream>
@@ -14,6 +15,7 @@
 
 #include <vitals/data/phantom.hpp>
 #include <vitals/data/phantom_dataset.hpp>
+#include <vitals/data/phantom_head.hpp>
 #include <vitals/io/image.hpp>
 
 using namespace vitals;
@@ -122,6 +124,82 @@ TEST_CASE("findings are drawn where their marks are, and nowhere else") {
   }
   CHECK(nodule / 16 > 12);  // grey levels
   CHECK(effusion / 16 > 20);
+}
+
+TEST_CASE(
+    "consolidation makes lungs denser inside its clouds, cardiomegaly the heart wider; the map of tissues shows both") {
+  const auto count = [](const phantom::Film& film, phantom::Tissue tissue) {
+    return std::count(film.tissue.begin(), film.tissue.end(), static_cast<std::uint8_t>(tissue));
+  };
+  double denser = 0, pixels_of_clouds = 0;
+  for (std::uint64_t patient = 0; patient < 12; ++patient) {
+    INFO(patient);
+    const phantom::Options healthy{96, 96, 2, patient, 0, {}};
+    auto sick = healthy;
+    sick.findings = {Finding::consolidation};
+    const auto without = phantom::chest(healthy), with = phantom::chest(sick);
+    CHECK(count(without, phantom::Tissue::consolidation) == 0);
+    CHECK(count(without, phantom::Tissue::lung) ==
+          count(with, phantom::Tissue::lung) + count(with, phantom::Tissue::consolidation));
+    for (std::size_t i = 0; i < with.tissue.size(); ++i)
+      if (with.tissue.data()[i] == static_cast<std::uint8_t>(phantom::Tissue::consolidation)) {
+        CHECK(with.lungs.data()[i] != 0);
+        denser += static_cast<double>(pixels(with).data()[i]) - static_cast<double>(pixels(without).data()[i]);
+        pixels_of_clouds += 1;
+      }
+    sick.findings = {Finding::cardiomegaly};
+    const auto wide = phantom::chest(sick);
+    const auto heart = [&](const phantom::Film& f) { return static_cast<double>(count(f, phantom::Tissue::heart)); };
+    CHECK(heart(wide) > 1.15 * heart(without));
+    CHECK(area(wide, 1) < area(without, 1));
+    REQUIRE(wide.findings.size() == 1);
+    CHECK(wide.tissue(static_cast<std::size_t>(wide.findings[0].row),
+                      static_cast<std::size_t>(wide.findings[0].column)) ==
+          static_cast<std::uint8_t>(phantom::Tissue::heart));
+  }
+  CHECK(pixels_of_clouds > 12 * 60);
+  CHECK(denser / pixels_of_clouds > 15);  // grey levels
+}
+
+TEST_CASE("slices of heads: pure functions; layers in their order; tumours where their kind grows, bright") {
+  using phantom::HeadPlane;
+  using phantom::HeadTissue;
+  using phantom::Tumour;
+  const auto is = [](const phantom::HeadSlice& s, std::size_t i, HeadTissue tissue) {
+    return s.tissue.data()[i] == static_cast<std::uint8_t>(tissue);
+  };
+  const auto grey = [](const phantom::HeadSlice& s, std::size_t i) {
+    return static_cast<double>(std::get<Pixels8>(s.image.pixels).data()[i]);
+  };
+  for (std::uint64_t patient = 0; patient < 12; ++patient) {
+    phantom::HeadOptions options{.height = 96, .width = 96, .seed = 3, .patient = patient};
+    options.plane = static_cast<HeadPlane>(patient % 3);
+    const auto healthy = phantom::head(options), again = phantom::head(options);
+    CHECK(std::equal(healthy.tissue.begin(), healthy.tissue.end(), again.tissue.begin()));
+    std::vector<double> sum(phantom::head_tissues), n(phantom::head_tissues);
+    for (std::size_t i = 0; i < healthy.tissue.size(); ++i) {
+      CHECK(grey(healthy, i) == grey(again, i));
+      sum[healthy.tissue.data()[i]] += grey(healthy, i), n[healthy.tissue.data()[i]] += 1;
+      CHECK_FALSE(is(healthy, i, HeadTissue::tumour));
+    }
+    const auto mean = [&](HeadTissue t) { return sum[static_cast<std::size_t>(t)] / n[static_cast<std::size_t>(t)]; };
+    CHECK(mean(HeadTissue::outside) < mean(HeadTissue::skull));
+    CHECK(mean(HeadTissue::skull) < mean(HeadTissue::grey_matter));
+    CHECK(mean(HeadTissue::grey_matter) < mean(HeadTissue::white_matter));
+    CHECK(mean(HeadTissue::skull) < mean(HeadTissue::scalp));
+    for (const Tumour kind : {Tumour::attached, Tumour::ring, Tumour::basal}) {
+      INFO(patient << " " << static_cast<int>(kind));
+      options.tumour = kind;
+      const auto sick = phantom::head(options);
+      double brighter = 0, size = 0;
+      for (std::size_t i = 0; i < sick.tissue.size(); ++i)
+        if (is(sick, i, HeadTissue::tumour)) brighter += grey(sick, i) - grey(healthy, i), size += 1;
+      REQUIRE(size > 20);
+      CHECK(size < 0.2 * 96 * 96);
+      if (kind == Tumour::attached) CHECK(brighter / size > 20);
+    }
+  }
+  CHECK_THROWS_AS(phantom::head({.height = 8}), ArgumentError);
 }
 
 TEST_CASE("impossible films are ArgumentErrors") {

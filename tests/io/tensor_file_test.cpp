@@ -3,6 +3,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <fstream>
+#include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,7 @@
 
 #include <vitals/core/error.hpp>
 #include <vitals/core/half.hpp>
+#include <vitals/io/safetensors.hpp>
 
 #include "paths.hpp"
 
@@ -130,4 +134,25 @@ TEST_CASE("the real LoRA files agree in both formats") {
       CHECK(numbers(torch, *torch.find(entry.name)) == numbers(safe, entry));
     }
   }
+}
+
+TEST_CASE("bytes in memory are read as a file is") {
+  const test::TemporaryFolder folder;
+  const std::vector<float> values{1, -2, 0.5f};
+  const std::vector<vt::io::NamedTensor> tensors{{"a", {3}, std::span<const float>(values)}};
+  vt::io::write_safetensors(folder / "a.safetensors", tensors, {{"who", "me"}});
+  std::ifstream in(folder / "a.safetensors", std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const auto view = [&] { return std::as_bytes(std::span<const char>(bytes)); };
+  const auto file = TensorFile::of_bytes(view(), "carried");
+  CHECK(file.path() == "carried");
+  CHECK(file.metadata().at("who") == "me");
+  REQUIRE(file.find("a"));
+  CHECK(numbers(file, *file.find("a")) == values);
+  file.release(*file.find("a"));  // there is nothing to release
+  CHECK(numbers(file, *file.find("a")) == values);
+  bytes.resize(bytes.size() - 1);
+  CHECK_THROWS_WITH(TensorFile::of_bytes(view(), "carried"), Catch::Contains("carried"));
+  bytes.clear();
+  CHECK_THROWS_AS(TensorFile::of_bytes(view(), "carried"), vt::FormatError);
 }

@@ -1,4 +1,4 @@
-// knn, linear_probe, few_shot and metrics from end to end, on small drawn pictures and a random backbone.
+// knn, linear_probe, few_shot and metrics from end to end, on small drawn pictures and the demo's backbone.
 #include "program.hpp"
 
 #include <algorithm>
@@ -10,27 +10,28 @@ using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
 using test::run;
 
-TEST_CASE("knn: a report with its conditions, predictions that give the same scores, plots; random weights say so") {
+TEST_CASE("knn: a report with its conditions, predictions that give the same scores, plots; demo weights say so") {
   test::Study s;
   const auto done =
       run("knn",
           s.arguments({"--k", "3,5", "--predictions", s / "p.csv", "--plot", s / "roc.svg", "--table", s / "t.svg"}));
   INFO(done.err);
   REQUIRE(done.status == 0);
-  CHECK_THAT(done.out, Contains("mlknn k=3") && Contains("mlknn k=5") && Contains("note: random weights (seed 0)"));
-  CHECK_THAT(done.err, Contains("no --weights: random weights (seed 0)") && Contains("features 30/30"));
+  CHECK_THAT(done.out, Contains("mlknn k=3") && Contains("mlknn k=5") && Contains("note: demo weights:"));
+  CHECK_THAT(done.err, Contains("no --weights: demo weights") && Contains("features 30/30"));
   const auto report = test::json_of(s / "r.json");
   CHECK(std::string(report["program"].GetString()) == "knn");
   const auto& c = report["conditions"];
-  CHECK(std::string(c["model"].GetString()) == "dinov2_vits14");
-  CHECK(std::string(c["weights"].GetString()) == "random weights (seed 0)");
+  CHECK(std::string(c["model"].GetString()) == "vitals_demo");
+  CHECK(std::string(c["weights"].GetString()) == "demo weights");
+  CHECK(c["weights_sha256"].GetStringLength() == 64);
   CHECK(std::string(c["transform"].GetString()) == "paper");
   CHECK(std::string(c["size"].GetString()) == "28");
   CHECK(c["data_sha256"].GetStringLength() == 64);
   CHECK(c["k"][1].GetInt() == 5);
   CHECK(c["patient_overlap"].IsFalse());
   CHECK(report["time_s"]["features"].GetDouble() > 0);
-  CHECK(report["peak_memory_mib"].GetDouble() > 50);
+  CHECK(report["peak_memory_mib"].GetDouble() > 10);
   const auto& first = test::result_of(report, "mlknn k=3");
   CHECK(std::string(first["split"].GetString()) == "test");
   CHECK(first["n"].GetInt() == 9);
@@ -52,6 +53,46 @@ TEST_CASE("knn: a report with its conditions, predictions that give the same sco
   CHECK(std::string(metrics["conditions"]["task"].GetString()) == "binary");
   CHECK_THAT(test::text_of(s / "roc.svg"), StartsWith("<svg") && Contains("upright, AUROC"));
   CHECK_THAT(test::text_of(s / "t.svg"), StartsWith("<svg") && Contains("mlknn k=5"));
+}
+
+TEST_CASE(
+    "without --weights: the demo's model and weights, another --model random ones; a file of the demo's shape is "
+    "known") {
+  test::Study s(10);
+  const auto features = [&](std::vector<std::string> more, const std::string& to) {
+    more.insert(more.end(), {s / "0.png", "--size", "28", "--output", s / to});
+    return run("features", more);
+  };
+  const auto cls = [&](const std::string& from) {
+    const auto file = vitals::io::TensorFile::open(s / from);
+    std::vector<float> out(file.find("cls")->size());
+    file.read(*file.find("cls"), std::span<float>(out));
+    return out;
+  };
+  REQUIRE(features({}, "a.safetensors").status == 0);
+  REQUIRE(features({"--seed", "5"}, "b.safetensors").status == 0);
+  CHECK(cls("a.safetensors").size() == 192);
+  CHECK(cls("a.safetensors") == cls("b.safetensors"));  // weights that do not depend on a seed
+  const auto random = features({"--model", "dinov2_vits14"}, "c.safetensors");
+  REQUIRE(random.status == 0);
+  CHECK_THAT(random.err, Contains("random weights (seed 0)"));
+  CHECK(cls("c.safetensors").size() == 384);
+  CHECK(vitals::io::TensorFile::open(s / "a.safetensors").metadata().at("weights") == "demo weights");
+  for (const char* dtype : {"bfloat16", "int8"}) {
+    REQUIRE(features({"--dtype", dtype}, "d.safetensors").status == 0);
+    CHECK(cls("d.safetensors") != cls("a.safetensors"));
+  }
+
+  REQUIRE(
+      run("fine_tune", s.arguments({"--method", "head", "--steps", "1", "--save-model", s / "w.safetensors"})).status ==
+      0);
+  const auto again = features({"--weights", s / "w.safetensors"}, "e.safetensors");
+  REQUIRE(again.status == 0);
+  CHECK(cls("e.safetensors") == cls("a.safetensors"));  // the head alone has trained
+  CHECK_THAT(run("inspect", {s / "w.safetensors"}).out, Contains("preset: vitals_demo"));
+  const auto wrong = features({"--model", "dinov2_vitb14", "--weights", s / "w.safetensors"}, "f.safetensors");
+  CHECK(wrong.status == 1);
+  CHECK_THAT(wrong.err, Contains("give --model vitals_demo"));
 }
 
 TEST_CASE("the report has the same bits for one and two threads, any batch, and with a cache") {
@@ -100,7 +141,7 @@ TEST_CASE(
   const auto head = vitals::io::TensorFile::open(s / "head.safetensors");
   REQUIRE(head.find("weight"));
   CHECK(head.find("weight")->shape[0] == 1);
-  CHECK(head.find("weight")->shape[1] % 384 == 0);
+  CHECK(head.find("weight")->shape[1] % 192 == 0);
   CHECK(head.find("bias")->shape == std::vector<std::size_t>{1});
 }
 

@@ -114,7 +114,7 @@ TEST_CASE("what features cannot do is said, and no file is left") {
   CHECK_THAT(fails(1, {"--input", s / "in.safetensors"}), Contains("(3, 1, 28, 28)"));
   write({1, 3, 56, 14});
   CHECK_THAT(run("features", {"--input", s / "in.safetensors", "--output", s / "ok.safetensors"}).out,
-             Contains("patches (1, 4, 384)"));
+             Contains("patches (1, 4, 192)"));
   write({1, 3, 49, 16});
   CHECK_THAT(fails(1, {"--input", s / "in.safetensors"}), Contains("42") && Contains("56"));
   pixels[77] = std::numeric_limits<float>::quiet_NaN();

@@ -17,7 +17,9 @@ const std::string& weights() {
   static const std::string file = [] {
     const test::Study s(10);
     const auto made = (folder / "weights.safetensors").string();
-    REQUIRE(run("fine_tune", s.arguments({"--method", "head", "--steps", "1", "--save-model", made})).status == 0);
+    REQUIRE(run("fine_tune",
+                s.arguments({"--model", "dinov2_vits14", "--method", "head", "--steps", "1", "--save-model", made}))
+                .status == 0);
     return made;
   }();
   return file;

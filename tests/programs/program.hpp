@@ -150,7 +150,7 @@ struct Study {
   void write(const std::string& name, const std::string& text) const { std::ofstream(folder / name) << text; }
   std::string operator/(const std::string& name) const { return (folder / name).string(); }
   bool has(const std::string& name) const { return std::filesystem::exists(folder / name); }
-  /// Arguments of an evaluation on 28 x 28 pixels with random weights.
+  /// Arguments of an evaluation on 28 x 28 pixels with the demo weights.
   std::vector<std::string> arguments(const std::vector<std::string>& more, const std::string& report = "r.json") const {
     std::vector<std::string> all{"--data",   *this / "manifest.csv", "--size", "28", "--bootstrap", "50",
                                  "--report", *this / report};

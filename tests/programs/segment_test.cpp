@@ -53,9 +53,9 @@ struct Masked : test::TemporaryFolder {
   void write(const std::string& name, const std::string& text) const { std::ofstream(path() / name) << text; }
   std::string at(const std::string& name) const { return (path() / name).string(); }
   std::vector<std::string> arguments(const std::vector<std::string>& more) const {
-    std::vector<std::string> all{"--data",   at("manifest.csv"), "--size", "28",       "--decoder",   "linear",
-                                 "--lrs",    "0.01,0.1",         "--loss", "combined", "--bootstrap", "50",
-                                 "--report", at("r.json")};
+    std::vector<std::string> all{"--data",  at("manifest.csv"), "--size",   "28",        "--decoder",   "linear",
+                                 "--lrs",   "0.01,0.1",         "--loss",   "combined",  "--bootstrap", "50",
+                                 "--model", "dinov2_vits14",    "--report", at("r.json")};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }

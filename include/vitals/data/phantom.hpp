@@ -19,9 +19,14 @@
 
 namespace vitals::inline v0::phantom {
 
-/// nodule: a small round opacity in a lung field; effusion: fluid that blunts one costophrenic angle.
-enum class Finding : std::uint8_t { nodule, effusion };
+/// nodule: a small round opacity in a lung field; effusion: fluid that blunts one costophrenic angle; consolidation: one to
+/// four clouds where fluid has replaced the lung's air, as pneumonia does; cardiomegaly: a heart too wide for its chest.
+enum class Finding : std::uint8_t { nodule, effusion, consolidation, cardiomegaly };
 const char* name(Finding);
+
+/// What a ray has mainly passed. A finding stands before the organ that it lies in.
+enum class Tissue : std::uint8_t { outside, body, lung, heart, abdomen, nodule, effusion, consolidation };
+inline constexpr std::size_t tissues = 8;
 
 struct Options {
   std::size_t height = 256, width = 256;  ///< pixels, 16 to 4096
@@ -31,16 +36,18 @@ struct Options {
   std::vector<Finding> findings = {};  ///< what to draw in; none: healthy
 };
 
-/// A finding as it lies in the picture, in pixels. Of an effusion: the middle of its visible fluid and half its height.
+/// A finding as it lies in the picture, in pixels. Of an effusion: the middle of its visible fluid and half its height; of
+/// consolidation: its largest cloud; of cardiomegaly: the heart's middle and half its length.
 struct Mark {
   Finding finding = Finding::nodule;
   double row = 0, column = 0, radius = 0;
 };
 
 struct Film {
-  io::Image image;                       ///< (H, W, 1), 8 bit; the patient's right is at the left, as on every film
-  std::vector<Mark> findings;            ///< in the order asked for
-  Tensor<std::uint8_t, dyn, dyn> lungs;  ///< (H, W): 1 left lung, 2 right lung (their aerated part), 0 elsewhere
+  io::Image image;                        ///< (H, W, 1), 8 bit; the patient's right is at the left, as on every film
+  std::vector<Mark> findings;             ///< in the order asked for
+  Tensor<std::uint8_t, dyn, dyn> lungs;   ///< (H, W): 1 left lung, 2 right lung (their aerated part), 0 elsewhere
+  Tensor<std::uint8_t, dyn, dyn> tissue;  ///< (H, W): a Tissue
 };
 
 /// Throws ArgumentError for a size out of range or the same finding twice.

@@ -9,6 +9,7 @@
 #include <vitals/core/rng.hpp>
 #include <vitals/data/phantom.hpp>
 #include <vitals/data/phantom_anatomy.hpp>
+#include <vitals/data/phantom_drawing.hpp>
 
 namespace vitals::inline v0::phantom {
 
@@ -39,63 +40,6 @@ struct Pose {
     marker = {between(-0.90, -0.78), between(-0.55, -0.30)};
     if (rng.uniform() < 0.5) marker.v = between(-0.90, -0.82);
   }
-};
-
-/// A picture of one number a pixel while it is drawn.
-struct Plane {
-  std::size_t height, width;
-  std::vector<float> values;
-  Plane(std::size_t h, std::size_t w) : height(h), width(w), values(h * w) {}
-  float& operator()(std::size_t y, std::size_t x) { return values[y * width + x]; }
-
-  /// Gaussian blur, the border repeated.
-  void blur(double sigma) {
-    const auto reach = static_cast<std::size_t>(std::max(1.0, std::ceil(2.5 * sigma)));
-    std::vector<float> weight(2 * reach + 1);
-    float sum = 0;
-    for (std::size_t k = 0; k <= 2 * reach; ++k) {
-      const double d = static_cast<double>(k) - static_cast<double>(reach);
-      sum += weight[k] = static_cast<float>(std::exp(-d * d / (2 * sigma * sigma)));
-    }
-    for (float& w : weight) w /= sum;
-    std::vector<float> line(width + 2 * reach), out(values.size());
-    for (std::size_t y = 0; y < height; ++y) {
-      const float* row = &values[y * width];
-      std::fill_n(line.begin(), reach, row[0]);
-      std::copy_n(row, width, &line[reach]);
-      std::fill_n(&line[reach + width], reach, row[width - 1]);
-      for (std::size_t k = 0; k < weight.size(); ++k)
-        for (std::size_t x = 0; x < width; ++x) out[y * width + x] += weight[k] * line[x + k];
-    }
-    std::fill(values.begin(), values.end(), 0.0f);
-    for (std::size_t y = 0; y < height; ++y)
-      for (std::size_t k = 0; k < weight.size(); ++k) {
-        const float* row = &out[(std::clamp(y + k, reach, reach + height - 1) - reach) * width];
-        for (std::size_t x = 0; x < width; ++x) values[y * width + x] += weight[k] * row[x];
-      }
-  }
-};
-
-/// Smooth random texture of mean 0: a lattice of `cells` a side, interpolated.
-class Texture {
- public:
-  Texture(Rng& rng, std::size_t cells) : cells_(cells), values_((cells + 2) * (cells + 2)) {
-    for (float& v : values_) v = static_cast<float>(rng.normal());
-  }
-  /// s and t in [0, 1].
-  double at(double s, double t) const {
-    const double x = std::clamp(s, 0.0, 1.0) * static_cast<double>(cells_),
-                 y = std::clamp(t, 0.0, 1.0) * static_cast<double>(cells_);
-    const auto i = static_cast<std::size_t>(x), j = static_cast<std::size_t>(y);
-    const double fx = ramp(0, 1, x - static_cast<double>(i)), fy = ramp(0, 1, y - static_cast<double>(j));
-    const float* p = &values_[j * (cells_ + 2) + i];
-    const float* q = p + cells_ + 2;
-    return (p[0] * (1 - fx) + p[1] * fx) * (1 - fy) + (q[0] * (1 - fx) + q[1] * fx) * fy;
-  }
-
- private:
-  std::size_t cells_;
-  std::vector<float> values_;
 };
 
 /// From patient to film and back.
@@ -217,9 +161,46 @@ inline Nodule place_nodule(const Anatomy& anatomy, Rng& rng) {
   return nodule;
 }
 
+/// Clouds of consolidation in patient coordinates.
+struct Clouds {
+  struct Cloud {
+    Point at;
+    double radius, depth;
+  };
+  std::vector<Cloud> clouds;
+  /// `texture` of about -1 to 1 makes them uneven.
+  double value(double u, double v, double texture) const {
+    double sum = 0;
+    for (const Cloud& c : clouds) sum += c.depth * bell(0.8 * std::hypot(u - c.at.u, v - c.at.v) / c.radius);
+    return std::min(sum, 0.6) * std::clamp(0.85 + 0.3 * texture, 0.2, 1.4);
+  }
+};
+
+inline Clouds place_clouds(const Anatomy& anatomy, Rng& rng) {
+  Clouds out;
+  const std::size_t count = 1 + rng.below(4);
+  const bool both_sides = rng.uniform() < 0.5;
+  const double severity = 0.16 + 0.30 * rng.uniform();
+  double side = rng.uniform() < 0.5 ? -1 : 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    Point at;
+    for (int tries = 0; tries < 60; ++tries) {
+      at = {side * (0.12 + 0.55 * rng.uniform()), 1.1 * rng.uniform() - 0.6};
+      if (anatomy.inside_lung(anatomy.place(at.u, at.v)) > 0.02) break;
+    }
+    out.clouds.push_back({at, 0.11 + 0.20 * rng.uniform(), severity * (0.7 + 0.6 * rng.uniform())});
+    if (both_sides) side = -side;
+  }
+  std::stable_sort(out.clouds.begin(), out.clouds.end(), [](auto& a, auto& b) { return a.radius > b.radius; });
+  return out;
+}
+
 }  // namespace detail
 
-VITALS_INLINE const char* name(Finding finding) { return finding == Finding::nodule ? "nodule" : "effusion"; }
+VITALS_INLINE const char* name(Finding finding) {
+  constexpr const char* names[] = {"nodule", "effusion", "consolidation", "cardiomegaly"};
+  return names[static_cast<std::size_t>(finding)];
+}
 
 VITALS_INLINE Film chest(const Options& options) {
   using namespace detail;
@@ -228,7 +209,7 @@ VITALS_INLINE Film chest(const Options& options) {
     throw ArgumentError("[phantom] a film of " + std::to_string(height) + " x " + std::to_string(width) + " pixels", "",
                         "sides from 16 to 4096 can be drawn");
   const auto asked = [&](Finding f) { return std::count(options.findings.begin(), options.findings.end(), f); };
-  if (asked(Finding::nodule) > 1 || asked(Finding::effusion) > 1)
+  if (std::any_of(options.findings.begin(), options.findings.end(), [&](Finding f) { return asked(f) > 1; }))
     throw ArgumentError("[phantom] the same finding twice", "", "a film shows each finding at most once");
 
   // Three sequences: the patient, the findings (so that anatomy does not depend on them), and this film.
@@ -242,13 +223,22 @@ VITALS_INLINE Film chest(const Options& options) {
   if (asked(Finding::effusion)) anatomy.side[wet].fluid = fluid;
   Nodule nodule = place_nodule(anatomy, lesions);
   if (!asked(Finding::nodule)) nodule.radius = 0;
+  Clouds clouds = place_clouds(anatomy, lesions);
+  if (!asked(Finding::consolidation)) clouds.clouds.clear();
+  if (asked(Finding::cardiomegaly)) {
+    const double larger = 1.25 + 0.35 * lesions.uniform();
+    anatomy.heart_long *= larger, anatomy.heart_short *= larger;
+  }
 
   const View view(pose, height, width);
   Plane vessels(height, width), letter(height, width), total(height, width);
   draw_vessels(vessels, view, anatomy, patient);
   if (pose.has_marker) draw_marker(letter, view, pose.marker);
   const Texture coarse(film, 7), middle(patient, 26), fine(patient, 70);
-  Film result{io::Image{}, {}, Tensor<std::uint8_t, dyn, dyn>({height, width})};
+  Film result{io::Image{},
+              {},
+              Tensor<std::uint8_t, dyn, dyn>({height, width}),
+              Tensor<std::uint8_t, dyn, dyn>({height, width})};
   double fluid_row = 0, fluid_column = 0, fluid_pixels = 0, fluid_top = static_cast<double>(height), fluid_bottom = 0;
   for (std::size_t y = 0; y < height; ++y)
     for (std::size_t x = 0; x < width; ++x) {
@@ -267,18 +257,33 @@ VITALS_INLINE Film chest(const Options& options) {
                                (v - (sign > 0 ? -0.08 : -0.03)) / 0.095)) *
                lung;
       sum += nodule.value(u, v);
+      const double cloud = clouds.clouds.empty() ? 0 : lung * clouds.value(u, v, texture);
+      sum += cloud;
       total(y, x) = static_cast<float>(sum);
       if (inside > 0) result.lungs(y, x) = place.side == 1 ? 1 : 2;
+      Tissue tissue = soft <= 0 ? Tissue::outside : v > place.diaphragm ? Tissue::abdomen : Tissue::body;
+      if (place.heart < 1 && v < place.diaphragm) tissue = Tissue::heart;
+      if (inside > 0) tissue = cloud > 0.08 ? Tissue::consolidation : Tissue::lung;
+      if (nodule.radius > 0 && std::hypot(u - nodule.at.u, v - nodule.at.v) < nodule.radius) tissue = Tissue::nodule;
       if (anatomy.side[place.side].fluid > 0 && v > anatomy.fluid_surface(place.a, place.side) && v < place.diaphragm &&
           place.a < place.lateral && place.a > place.medial && place.heart > 1) {
+        tissue = Tissue::effusion;
         fluid_row += row, fluid_column += column, fluid_pixels += 1;
         fluid_top = std::min(fluid_top, row), fluid_bottom = std::max(fluid_bottom, row);
       }
+      result.tissue(y, x) = static_cast<std::uint8_t>(tissue);
     }
   for (const Finding finding : options.findings) {
     if (finding == Finding::nodule) {
       const Point p = view.film(nodule.at);
       result.findings.push_back({finding, p.v, p.u, nodule.radius * pose.scale * view.unit()});
+    } else if (finding == Finding::consolidation) {
+      const auto& largest = clouds.clouds.front();
+      const Point p = view.film(largest.at);
+      result.findings.push_back({finding, p.v, p.u, largest.radius * pose.scale * view.unit()});
+    } else if (finding == Finding::cardiomegaly) {
+      const Point p = view.film({anatomy.heart_u, anatomy.heart_v});
+      result.findings.push_back({finding, p.v, p.u, anatomy.heart_long * pose.scale * view.unit()});
     } else {
       const double n = std::max(fluid_pixels, 1.0);
       result.findings.push_back(
@@ -306,7 +311,7 @@ VITALS_INLINE Film chest(const Options& options) {
       if (letter(y, x) > 0) tone += (0.95 - tone) * letter(y, x);
       const auto& [left, right, top, bottom] = pose.collimation;
       if (across < left || 1 - across < right || down < top || 1 - down < bottom)
-        tone = 0.02 + 0.3 * pose.noise * grain(y, x);
+        tone = 0.02 + 0.3 * pose.noise * grain(y, x), result.tissue(y, x) = 0;
       pixels(y, x, 0) = static_cast<std::uint8_t>(std::clamp(255 * tone + 0.5, 0.0, 255.0));
     }
   result.image.pixels = std::move(pixels);

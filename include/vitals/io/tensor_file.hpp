@@ -2,6 +2,7 @@
 // .safetensors, PyTorch's zip archive (.pth, .pt since 1.6) or its legacy stream. Found out from the content.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -25,6 +26,9 @@ class TensorFile {
   /// Throws IoError (cannot be read), FormatError (not such a file, truncated, lying sizes, a pickle that asks for
   /// anything but tensors: the message names the global it asks for).
   static TensorFile open(const std::filesystem::path& file);
+  /// The same from bytes in memory, which must stay: weights that a program carries in itself. `name` stands for the path in
+  /// errors. Throws FormatError.
+  static TensorFile of_bytes(std::span<const std::byte> bytes, const std::filesystem::path& name);
 
   const std::filesystem::path& path() const;
   /// "safetensors", "torch zip" or "torch legacy".

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <unordered_map>
@@ -21,23 +22,28 @@ namespace vitals::inline v0::io {
 
 struct TensorFile::State {
   std::filesystem::path path;
-  MappedFile mapping;
+  std::optional<MappedFile> mapping;  // nothing: bytes that someone else keeps
   detail::ParsedTensors tensors;
   std::unordered_map<std::string_view, const TensorEntry*> index;  // keys are views of the entries' names
 
   explicit State(const std::filesystem::path& file) : path(file), mapping(file) {
-    const auto bytes = mapping.bytes();
-    const std::string where = file.string();
+    mapping->expect_scattered(true);
+    parse(mapping->bytes());
+    mapping->expect_scattered(false);
+  }
+  State(std::span<const std::byte> bytes, const std::filesystem::path& name) : path(name) { parse(bytes); }
+
+ private:
+  void parse(std::span<const std::byte> bytes) {
+    const std::string where = path.string();
     if (bytes.empty()) throw FormatError("an empty file", where, "give a .safetensors or PyTorch file");
-    mapping.expect_scattered(true);
     if (detail::looks_like_safetensors(bytes) ||
-        (file.extension() == ".safetensors" && !detail::looks_like_torch(bytes)))
+        (path.extension() == ".safetensors" && !detail::looks_like_torch(bytes)))
       tensors = detail::parse_safetensors(bytes, where);
     else if (detail::looks_like_torch(bytes))
       tensors = detail::parse_torch(bytes, where);
     else
       throw FormatError("neither a .safetensors nor a PyTorch file", where, "give the weights in one of these formats");
-    mapping.expect_scattered(false);
     index.reserve(tensors.entries.size());
     for (const auto& entry : tensors.entries) index.emplace(entry.name, &entry);
   }
@@ -46,6 +52,12 @@ struct TensorFile::State {
 VITALS_INLINE TensorFile TensorFile::open(const std::filesystem::path& file) {
   TensorFile opened;
   opened.state_ = std::make_shared<const State>(file);
+  return opened;
+}
+
+VITALS_INLINE TensorFile TensorFile::of_bytes(std::span<const std::byte> bytes, const std::filesystem::path& name) {
+  TensorFile opened;
+  opened.state_ = std::make_shared<const State>(bytes, name);
   return opened;
 }
 
@@ -159,10 +171,10 @@ VITALS_INLINE void TensorFile::read(const TensorEntry& entry, std::span<double> 
 }
 
 VITALS_INLINE void TensorFile::release(const TensorEntry& entry) const {
-  if (entry.size() == 0) return;
+  if (entry.size() == 0 || !state_->mapping) return;
   std::size_t last = 0;
   for (std::size_t i = 0; i < entry.shape.size(); ++i) last += (entry.shape[i] - 1) * entry.strides[i];
-  state_->mapping.release({entry.data, (last + 1) * size_of(entry.dtype)});
+  state_->mapping->release({entry.data, (last + 1) * size_of(entry.dtype)});
 }
 
 }  // namespace vitals::inline v0::io
