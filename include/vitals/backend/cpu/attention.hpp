@@ -10,18 +10,12 @@
 
 namespace vitals::inline v0::backend::cpu {
 
-/// What attention() may give besides its output; null: not wanted.
-template <class T>
-struct AttentionExtras {
-  T* probabilities = nullptr;  ///< (B, H, Q, N): the softmax itself, for those who want to look at it
-  T* log_sum = nullptr;        ///< (B, H, Q): log of the softmax's denominator, what a gradient needs to make it again
-};
-
 /// qkv (B, N, 3, H, d) as a fused projection gives it, out (B, Q, H, d): the first Q <= N tokens ask, all N are asked.
+/// probabilities, where not null, (B, H, Q, N): the softmax itself, for those who want to look at it.
 /// T: float, double, or bfloat16 (products of rounded numbers; sums and softmax in float32).
 template <class T>
 void attention(Executor& executor, const Wide<T>* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
-               std::size_t head_dim, std::size_t queries, Wide<T>* out, const AttentionExtras<Wide<T>>& extras = {});
+               std::size_t head_dim, std::size_t queries, Wide<T>* out, Wide<T>* probabilities = nullptr);
 
 }  // namespace vitals::inline v0::backend::cpu
 

@@ -32,7 +32,7 @@ inline constexpr std::size_t attention_keys = 384;
 template <class T>
 void packed_attention(Executor& executor, const ProductKernels<T>& kernel, const float* qkv, std::size_t batch,
                       std::size_t tokens, std::size_t heads, std::size_t head_dim, std::size_t queries, float* out,
-                      const AttentionExtras<float>& extras) {
+                      float* probabilities) {
   constexpr std::size_t per_lane = Packing<T>::per_lane;
   const std::size_t mr = kernel.mr, nr = kernel.nr, dim = heads * head_dim, ld = 3 * dim;
   const std::size_t key_tiles = ceil_div(tokens, mr), value_panels = ceil_div(head_dim, nr);
@@ -55,14 +55,14 @@ void packed_attention(Executor& executor, const ProductKernels<T>& kernel, const
   });
 
   const std::size_t unit = std::lcm<std::size_t>(mr, 2);
-  const std::size_t blocks = extras.probabilities ? 1 : ceil_div(tokens, attention_keys);
+  const std::size_t blocks = probabilities ? 1 : ceil_div(tokens, attention_keys);
   const std::size_t block = ceil_div(ceil_div(tokens, blocks), unit) * unit;
   const std::size_t panels = ceil_div(queries, nr);
   executor.run(batch * heads * panels, [&](std::size_t task) {
     const std::size_t pair = task / panels, b = pair / heads, h = pair % heads;
     const std::size_t row = task % panels * nr, rows = std::min(nr, queries - row),
                       columns = rows > nr / 2 ? nr : nr / 2;
-    Lane<T>* const query = attention_scratch<T>(nr * head_lanes + (extras.probabilities ? 2 : 1) * block * nr);
+    Lane<T>* const query = attention_scratch<T>(nr * head_lanes + (probabilities ? 2 : 1) * block * nr);
     kernel.pack(qkv + (b * tokens + row) * ld + h * head_dim, ld, rows, head_dim, columns, query);
     Attend<T> a;
     a.query = query;
@@ -76,20 +76,19 @@ void packed_attention(Executor& executor, const ProductKernels<T>& kernel, const
     a.scores = reinterpret_cast<float*>(query + nr * head_lanes);
     a.out = out + (b * queries + row) * dim + h * head_dim;
     a.ld = dim;
-    if (extras.log_sum) a.log_sum = extras.log_sum + pair * queries + row;
-    if (extras.probabilities) a.kept = a.scores + block * nr;
+    if (probabilities) a.kept = a.scores + block * nr;
     kernel.attend(a);
-    if (extras.probabilities)
+    if (probabilities)
       for (std::size_t i = 0; i < rows; ++i)
         for (std::size_t j = 0; j < tokens; ++j)
-          extras.probabilities[(pair * queries + row + i) * tokens + j] = a.kept[j * columns + i];
+          probabilities[(pair * queries + row + i) * tokens + j] = a.kept[j * columns + i];
   });
 }
 
 // One row of scores at a time.
 template <class T>
 void portable_attention(Executor& executor, const T* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
-                        std::size_t head_dim, std::size_t queries, T* out, const AttentionExtras<T>& extras) {
+                        std::size_t head_dim, std::size_t queries, T* out, T* probabilities) {
   const std::size_t dim = heads * head_dim, ld = 3 * dim;
   const T scale = T(1) / std::sqrt(static_cast<T>(head_dim));
   executor.run(batch * heads, [&](std::size_t task) {
@@ -108,9 +107,7 @@ void portable_attention(Executor& executor, const T* qkv, std::size_t batch, std
       }
       for (std::size_t j = 0; j < tokens; ++j) total += scores.data()[j] = std::exp(scores.data()[j] - top);
       for (std::size_t j = 0; j < tokens; ++j) scores.data()[j] /= total;
-      if (extras.log_sum) extras.log_sum[task * queries + i] = top + std::log(total);
-      if (extras.probabilities)
-        std::copy_n(scores.data(), tokens, extras.probabilities + (task * queries + i) * tokens);
+      if (probabilities) std::copy_n(scores.data(), tokens, probabilities + (task * queries + i) * tokens);
       T* y = out + (b * queries + i) * dim + h * head_dim;
       std::fill_n(y, head_dim, T(0));
       for (std::size_t j = 0; j < tokens; ++j) {
@@ -125,18 +122,19 @@ void portable_attention(Executor& executor, const T* qkv, std::size_t batch, std
 
 template <class T>
 void attention(Executor& executor, const Wide<T>* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
-               std::size_t head_dim, std::size_t queries, Wide<T>* out, const AttentionExtras<Wide<T>>& extras) {
+               std::size_t head_dim, std::size_t queries, Wide<T>* out, Wide<T>* probabilities) {
   if constexpr (!std::is_same_v<T, double>) {
     if (const auto* kernel = product_kernels<T>(active_isa()))
-      return detail::packed_attention(executor, *kernel, qkv, batch, tokens, heads, head_dim, queries, out, extras);
+      return detail::packed_attention(executor, *kernel, qkv, batch, tokens, heads, head_dim, queries, out,
+                                      probabilities);
   }
-  detail::portable_attention(executor, qkv, batch, tokens, heads, head_dim, queries, out, extras);
+  detail::portable_attention(executor, qkv, batch, tokens, heads, head_dim, queries, out, probabilities);
 }
 
 #if !VITALS_HEADER_ONLY
 #define VITALS_INSTANTIATE(T)                                                                               \
   template void attention<T>(Executor&, const Wide<T>*, std::size_t, std::size_t, std::size_t, std::size_t, \
-                             std::size_t, Wide<T>*, const AttentionExtras<Wide<T>>&);
+                             std::size_t, Wide<T>*, Wide<T>*);
 VITALS_INSTANTIATE(float)
 VITALS_INSTANTIATE(double)
 VITALS_INSTANTIATE(bfloat16)

@@ -84,7 +84,7 @@ struct Cpu {
   static void attention(Executor& e, const Scalar* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
                         std::size_t head_dim, std::size_t queries, Scalar* out, Scalar* probabilities) {
     const auto in = [&]<class In>(std::type_identity<In>) {
-      backend::cpu::attention<In>(e, qkv, batch, tokens, heads, head_dim, queries, out, {probabilities, nullptr});
+      backend::cpu::attention<In>(e, qkv, batch, tokens, heads, head_dim, queries, out, probabilities);
     };
     if constexpr (!std::is_same_v<T, std::int8_t>) {
       in(std::type_identity<T>{});

@@ -83,7 +83,6 @@ struct Attend {
   float* scores = nullptr;  // scratch, block x nr
   float* out = nullptr;     // (rows, head_dim), row stride ld
   std::size_t ld = 0;
-  float* log_sum = nullptr;  // (rows): log of the sum of exp(scale q k), or null
   float* kept = nullptr;     // tokens x nr, or null: receives the weights [key][query]; needs block >= tokens
 };
 
