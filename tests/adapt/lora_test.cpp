@@ -229,7 +229,8 @@ TEST_CASE("PEFT reads our folders and computes the same") {
   for (const vt::adapt::LoraOptions& options :
        {vt::adapt::LoraOptions{.rank = 4, .targets = {"qkv", "fc1"}, .bias = vt::adapt::LoraBias::lora_only},
         vt::adapt::LoraOptions{.rank = 2, .targets = {"q", "v"}},
-        vt::adapt::LoraOptions{.rank = 4, .targets = {"qkv", "proj", "fc1", "fc2"}, .dropout = 0.1, .rslora = true}}) {
+        vt::adapt::LoraOptions{
+            .rank = 4, .alpha = 4, .targets = {"qkv", "attn.proj", "fc1", "fc2"}, .dropout = 0.1, .rslora = true}}) {
     auto model = vt::load<vt::ViT<golden, vt::Cpu<float>>>(test::shared("goldens/train/backbone.safetensors"));
     vt::adapt::lora(model, options);
     randomize_terms(model, 6);
