@@ -233,11 +233,11 @@ TEST_CASE("compare_methods: each method in a process of its own, one table, runs
 }
 
 TEST_CASE("the lessons of training run") {
-  const auto layer = run("03_own_layer", {});
+  const auto layer = run("04_own_layer", {});
   CHECK(layer.status == 0);
   CHECK_THAT(layer.out, Contains("by finite differences\nstep 20"));
   test::TemporaryFolder folder;
-  const auto model = run("04_own_model", {folder.path().string()});
+  const auto model = run("05_own_model", {folder.path().string()});
   INFO(model.err);
   CHECK(model.status == 0);
   CHECK_THAT(model.out, Contains("AUROC of nodule"));

@@ -1,5 +1,5 @@
-// Lesson 4: a model of your own, from nothing to a score. A small Vision Transformer with registers and SwiGLU learns to tell
-// drawn chest films that are healthy from those with fluid and those with a nodule: `04_own_model FOLDER`.
+// Lesson 5: a model of your own, from nothing to a score. A small Vision Transformer with registers and SwiGLU learns to tell
+// drawn chest films that are healthy from those with fluid and those with a nodule: `05_own_model FOLDER`.
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -21,7 +21,7 @@ inline constexpr vt::ViTConfig tiny{.dim = 48,
                                     .positions = vt::Positions::antialias};
 
 int main(int argc, char** argv) try {
-  if (argc != 2) return std::fprintf(stderr, "usage: 04_own_model FOLDER\n"), 2;
+  if (argc != 2) return std::fprintf(stderr, "usage: 05_own_model FOLDER\n"), 2;
   const auto manifest = vt::phantom::write_dataset(argv[1], {.train = 96, .val = 24, .test = 48}, {.side = 64});
   const auto data = vt::data::read_manifest(manifest);
 
@@ -45,7 +45,7 @@ int main(int argc, char** argv) try {
   const auto areas = vt::metrics::auroc_per_class(data.targets(result.prediction.items), result.prediction.scores);
   for (std::size_t k = 0; k < data.classes.size(); ++k)
     std::printf("AUROC of %s: %.2f\n", data.classes[k].c_str(), *areas.per_class[k]);
-  model.save_weights(std::filesystem::path(argv[1]) / "own.safetensors", {{"lesson", "4"}});
+  model.save_weights(std::filesystem::path(argv[1]) / "own.safetensors", {{"lesson", "5"}});
 } catch (const vt::Error& error) {
-  return std::fprintf(stderr, "04_own_model: error: %s\n", error.what()), 1;
+  return std::fprintf(stderr, "05_own_model: error: %s\n", error.what()), 1;
 }

@@ -1,4 +1,4 @@
-// Lesson 3: a layer of your own with its gradient. One factor and one shift for each channel, y = gamma x + beta (Lian et al.,
+// Lesson 4: a layer of your own with its gradient. One factor and one shift for each channel, y = gamma x + beta (Lian et al.,
 // "Scaling & Shifting Your Features", arXiv 2210.08823): forward, backward, a check against finite differences, training.
 #include <algorithm>
 #include <cmath>
@@ -89,5 +89,5 @@ int main() try {
     optimizer.step();
   }
 } catch (const vt::Error& error) {
-  return std::fprintf(stderr, "03_own_layer: error: %s\n", error.what()), 1;
+  return std::fprintf(stderr, "04_own_layer: error: %s\n", error.what()), 1;
 }
