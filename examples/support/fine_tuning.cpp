@@ -1,9 +1,11 @@
 #include "fine_tuning.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
 #include <vitals/core/error.hpp>
 
@@ -26,7 +28,7 @@ double resident_mib() {
 
 }  // namespace
 
-FineTuneOptions::FineTuneOptions(CommandLine& line) {
+FineTuneOptions::FineTuneOptions(CommandLine& line, bool few_shot) {
   line.option("--rank", rank, "of the low-rank terms (lora)");
   line.option("--alpha", alpha, "their scale is alpha / rank (lora)");
   line.option("--dropout", dropout, "of their input (lora)");
@@ -34,22 +36,26 @@ FineTuneOptions::FineTuneOptions(CommandLine& line) {
   line.flag("--rslora", rslora, "scale by alpha / sqrt(rank) (lora)");
   line.choice("--bias", bias, {"none", "all", "lora_only"}, "which biases train beside the terms (lora)");
   line.choice("--optimizer", optimizer, {"sgd", "adamw"}, "sgd has momentum 0.9");
+  line.flag("--nesterov", nesterov, "sgd looks ahead along its momentum");
   line.option("--lr", lr,
               "rate of the backbone; 0: full 2e-5, lora 5e-4, bitfit 1e-3 with adamw, the study's 1e-5 with sgd");
   line.option("--head-lr", head_lr, "rate of the head; 0: 1e-3 with adamw, 1e-2 with sgd");
-  line.option("--epochs", epochs, "passes over the training images");
   line.option("--steps", steps, "so many steps instead of --epochs");
-  line.option("--batch", batch, "images of one pass");
   line.option("--accumulate", accumulate, "passes that make one step");
   line.option("--warmup", warmup, "share of the steps in which the rate grows");
   line.option("--weight-decay", weight_decay, "of matrices");
   line.option("--layer-decay", layer_decay, "rate of a block over that of the next");
   line.option("--max-norm", max_norm, "gradients are scaled down to this norm; 0: never");
-  line.choice("--augment", augment, {"paper", "none"}, "paper: random crops and flips");
+  line.option("--rotate", rotate, "augmented images are turned by up to so many degrees either way");
+  line.option("--drop-path", drop_path, "how often the last block is left out of an image; less before it");
   line.choice("--criterion", criterion, {"auroc", "accuracy"}, "what val is asked for, to keep the best");
   line.option("--validate-every", validate_every, "steps between looks at val; 0: each epoch");
   line.option("--patience", patience, "stop after so many looks at val without a better one; 0: never");
   line.flag("--recompute", recompute, "less memory: blocks are run again on the way back");
+  if (few_shot) return;
+  line.option("--epochs", epochs, "passes over the training images");
+  line.option("--batch", batch, "images of one pass");
+  line.choice("--augment", augment, {"paper", "none"}, "paper: random crops and flips");
   line.option("--checkpoint", checkpoint, "folder that keeps the state, to go on after an interruption");
   line.option("--checkpoint-every", checkpoint_every, "steps between checkpoints");
   line.flag("--resume", resume, "go on from the newest checkpoint, where there is one");
@@ -81,11 +87,14 @@ vt::eval::FineTuneOptions FineTuneOptions::of(Run& run, const ModelOptions& mode
   t.optimizer.kind = sgd ? vt::train::OptimizerKind::sgd : vt::train::OptimizerKind::adamw;
   t.optimizer.lr = lr > 0 ? lr : sgd ? 1e-5 : method == "full" ? 2e-5 : method == "bitfit" ? 1e-3 : 5e-4;
   t.optimizer.head_lr = head_lr > 0 ? head_lr : sgd ? 1e-2 : 1e-3;
+  t.optimizer.nesterov = nesterov;
   t.optimizer.weight_decay = weight_decay;
   t.optimizer.layer_decay = layer_decay;
   t.warmup = warmup;
   t.max_norm = max_norm;
   t.augment = augment == "paper";
+  t.rotate = rotate;
+  t.drop_path = drop_path;
   t.recompute = recompute;
   t.seed = model.seed;
   t.validate_every = validate_every;
@@ -115,6 +124,20 @@ vt::eval::FineTuneOptions FineTuneOptions::of(Run& run, const ModelOptions& mode
   return o;
 }
 
+vt::eval::Prediction FineTuneOptions::few_shot(Run& run, const ModelOptions& model, const std::string& method,
+                                               const std::vector<std::size_t>& items, std::size_t seed) const {
+  auto options = of(run, model, method);
+  options.train = items;
+  options.lora.seed = options.trainer.seed = seed;
+  auto& t = options.trainer;
+  const std::size_t images = std::min(t.batch, items.size()) * t.accumulate;
+  const auto all = t.steps ? t.steps : (items.size() + images - 1) / images * t.epochs;
+  if (t.validate_every == 0) t.validate_every = std::max<std::uint64_t>(1, all / 10);
+  auto result = vt::eval::fine_tune(run.trainable(), run.dataset(), model.transform(), options);
+  check_finished(result.training, {});
+  return std::move(result.prediction);
+}
+
 void FineTuneOptions::add_conditions(Run& run, const vt::eval::FineTuneOptions& options) const {
   const auto& t = options.trainer;
   run.condition("method", std::string(vt::eval::name(options.method)));
@@ -127,6 +150,7 @@ void FineTuneOptions::add_conditions(Run& run, const vt::eval::FineTuneOptions& 
     run.condition("bias", bias);
   }
   run.condition("optimizer", optimizer);
+  run.condition("nesterov", nesterov);
   run.condition("lr", t.optimizer.lr);
   run.condition("head_lr", t.optimizer.head_lr);
   run.condition("epochs", epochs);
@@ -138,6 +162,8 @@ void FineTuneOptions::add_conditions(Run& run, const vt::eval::FineTuneOptions& 
   run.condition("layer_decay", layer_decay);
   run.condition("max_norm", max_norm);
   run.condition("augment", augment);
+  run.condition("rotate", rotate);
+  run.condition("drop_path", drop_path);
   run.condition("criterion", criterion);
   run.condition("patience", patience);
   run.condition("recompute", recompute);

@@ -40,7 +40,11 @@ void check_output(const std::filesystem::path& file) {
 }
 
 Run::Run(const CommandLine& line, const ModelOptions& model, const DataOptions& data, Training training)
-    : model_options_(model), data_options_(data), bar_(model.quiet), last_(std::chrono::steady_clock::now()) {
+    : model_options_(model),
+      data_options_(data),
+      training_(training),
+      bar_(model.quiet),
+      last_(std::chrono::steady_clock::now()) {
   for (const auto* file : {&data.report, &data.predictions, &data.plot, &data.table}) check_output(*file);
   dataset_ = vt::data::read_manifest(data.manifest, {.allow_patient_overlap = data.allow_patient_overlap});
   if (dataset_.indices(vt::data::Split::test).empty())
@@ -60,6 +64,12 @@ Run::Run(const CommandLine& line, const ModelOptions& model, const DataOptions& 
   condition("bootstrap", data.bootstrap);
   if (dataset_.patients_overlap) note("patients stand in more than one split: scores may be too good");
   clock("load");
+}
+
+void Run::reload() {
+  model_ = {};  // its memory first
+  ProgressBar silent(true);
+  model_ = load_trainable_model(model_options_, silent, training_ == Training::with_masters);
 }
 
 vt::eval::FeatureSet Run::features() {

@@ -52,6 +52,8 @@ class Run {
 
   const vitals::data::Dataset& dataset() const { return dataset_; }
   const Model& model() const { return model_; }
+  /// Of a run for training: loads the model once more, so that a second training begins where the first one did.
+  void reload();
   /// Of a run for training.
   vitals::train::TrainableBackbone& trainable() { return *model_.trainable; }
   ProgressBar& bar() { return bar_; }
@@ -83,6 +85,7 @@ class Run {
  private:
   const ModelOptions& model_options_;
   const DataOptions& data_options_;
+  Training training_;
   ProgressBar bar_;
   std::chrono::steady_clock::time_point last_;
   vitals::data::Dataset dataset_;

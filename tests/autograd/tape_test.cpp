@@ -1,5 +1,8 @@
 // The tape as a whole: gradients of small models against finite differences in double, the same bits with checkpoints and
 // with any number of threads, and nothing recorded for what is frozen.
+#include <algorithm>
+#include <set>
+
 #include <catch2/catch.hpp>
 
 #include "goldens.hpp"
@@ -58,7 +61,7 @@ auto all_gradients(const std::vector<vt::nn::NamedParameter<B>>& table) {
 
 // The derivative along a random direction of each parameter, computed twice.
 template <vt::ViTConfig Config>
-void check_finite_differences(bool low_rank, std::size_t h, std::size_t w) {
+void check_finite_differences(bool low_rank, std::size_t h, std::size_t w, const vt::TapeOptions& options = {}) {
   using B = vt::Cpu<double>;
   Classifier<Config, B> model(3);
   auto table = model.table();
@@ -78,7 +81,7 @@ void check_finite_differences(bool low_rank, std::size_t h, std::size_t w) {
       }
   const auto pixels = test::pixels(3, h, w, 5);
   {
-    vt::Tape<B> tape;
+    vt::Tape<B> tape(vt::default_pool(), options);
     tape.backward(model.loss(tape, pixels));
   }
   const auto gradients = all_gradients(table);
@@ -106,7 +109,7 @@ void check_finite_differences(bool low_rank, std::size_t h, std::size_t w) {
         });
       };
       move(step);
-      vt::Tape<B> tape;
+      vt::Tape<B> tape(vt::default_pool(), options);
       const double value = model.loss(tape, pixels).data()[0];
       move(-step);
       return value;
@@ -124,6 +127,8 @@ TEST_CASE("gradients equal finite differences") {
   check_finite_differences<plain>(true, 8, 16);
   check_finite_differences<gated>(false, 12, 8);
   check_finite_differences<gated>(true, 8, 8);
+  check_finite_differences<plain>(true, 8, 8, {.seed = 3, .drop_path = 0.4});
+  check_finite_differences<gated>(false, 8, 8, {.checkpoint = true, .seed = 4, .drop_path = 0.4});
 }
 
 TEMPLATE_TEST_CASE("checkpoints and threads do not change a bit", "", vt::Cpu<float>, vt::Cpu<vt::bfloat16>) {
@@ -133,7 +138,7 @@ TEMPLATE_TEST_CASE("checkpoints and threads do not change a bit", "", vt::Cpu<fl
   const auto pixels = test::pixels(3, 12, 12, 6);
   const auto run = [&](auto& classifier, unsigned threads, bool checkpoint) {
     vt::ThreadPool pool(threads);
-    vt::Tape<B> tape(pool, {.checkpoint = checkpoint});
+    vt::Tape<B> tape(pool, {.checkpoint = checkpoint, .seed = 2, .drop_path = 0.5});
     tape.backward(classifier.loss(tape, pixels));
     CHECK(tape.recorded() == 0);
     return all_gradients(classifier.table());
@@ -145,6 +150,40 @@ TEMPLATE_TEST_CASE("checkpoints and threads do not change a bit", "", vt::Cpu<fl
   const auto second = run(other, 1, false);
   CHECK(run(other, 3, false) == second);
   CHECK(run(other, 2, true) == second);
+}
+
+TEST_CASE("drop path leaves out the share it says, never at the first block, and says what it does to a value") {
+  double sum = 0;
+  std::size_t left_out = 0;
+  constexpr std::size_t n = 20000;
+  for (const double k : vt::ops::detail::kept_paths<double>(1, {5, 1}, 0.3, n)) {
+    sum += k;
+    left_out += k == 0;
+  }
+  CHECK(static_cast<double>(left_out) / n == Approx(0.3).margin(0.01));
+  CHECK(sum / n == Approx(1).margin(0.02));  // the branch counts the same on average
+  CHECK(vt::ops::detail::kept_paths<double>(1, {5, 1}, 0.3, 50) !=
+        vt::ops::detail::kept_paths<double>(1, {4, 1}, 0.3, 50));
+
+  using B = vt::Cpu<double>;
+  vt::Tape<B> tape(vt::default_pool(), {.seed = 1, .drop_path = 0.5});
+  const auto ones = [&](auto r) {  // a branch that is 1 everywhere
+    auto y = tape.make<dyn, dyn, 2>(r.shape());
+    for (std::size_t i = 0; i < y.size(); ++i) y.data()[i] = r.data()[i] + 1;
+    return y;
+  };
+  auto x = tape.make<dyn, dyn, 2>({8, 1, 2});
+  std::fill_n(x.data(), x.size(), 3.0);
+  const auto first = vt::ops::residual_branch(tape, x, {0, 0.0}, ones),
+             last = vt::ops::residual_branch(tape, x, {1, 1.0}, ones);
+  const auto k = vt::ops::detail::kept_paths<double>(1, {1, 1}, 0.5, 8);
+  CHECK(std::set<double>(k.begin(), k.end()) == std::set<double>{0, 2});
+  for (std::size_t b = 0; b < 8; ++b) {
+    CHECK(first.data()[2 * b] == 4);
+    CHECK(last.data()[2 * b + 1] == 3 + k[b]);
+  }
+  tape.options.drop_path = 1;
+  CHECK_THROWS_AS(vt::ops::residual_branch(tape, x, {1, 1.0}, ones), vt::ArgumentError);
 }
 
 TEST_CASE("float and bfloat16 follow double") {

@@ -1,6 +1,10 @@
 #include <vitals/data/augment.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <type_traits>
+#include <variant>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -57,4 +61,29 @@ TEST_CASE("the crop takes the pixels as they are, mirrored where it says so") {
   CHECK(std::get<1>(mirrored.pixels)(1u, 2u, 0u) == 1018);
   CHECK_THROWS_AS(vt::data::cropped(image, {2, 0, 2, 1, false}), vt::ShapeError);
   CHECK_THROWS_AS(vt::data::cropped(image, {0, 0, 0, 1, false}), vt::ShapeError);
+}
+
+TEST_CASE("a turn by right angles moves pixels, counter-clockwise; others mix the four around, with 0 outside") {
+  vt::Tensor<std::uint8_t, vt::dyn, vt::dyn, vt::dyn> grey({3, 3, 1});
+  for (std::size_t i = 0; i < 9; ++i) grey.data()[i] = static_cast<std::uint8_t>(10 * (i + 1));
+  const auto turned = [](const auto& pixels, double degrees) {
+    const auto image = vt::data::rotated(vt::io::Image{pixels}, degrees);
+    const auto& out = std::get<std::remove_cvref_t<decltype(pixels)>>(image.pixels);
+    return std::vector(out.data(), out.data() + out.size());
+  };
+  using Bytes = std::vector<std::uint8_t>;
+  CHECK(turned(grey, 0) == Bytes{10, 20, 30, 40, 50, 60, 70, 80, 90});
+  CHECK(turned(grey, 90) == Bytes{30, 60, 90, 20, 50, 80, 10, 40, 70});
+  CHECK(turned(grey, -90) == Bytes{70, 40, 10, 80, 50, 20, 90, 60, 30});
+  CHECK(turned(grey, 180) == Bytes{90, 80, 70, 60, 50, 40, 30, 20, 10});
+
+  vt::Tensor<float, vt::dyn, vt::dyn, vt::dyn> two({3, 3, 2});
+  std::fill_n(two.data(), two.size(), 0.0f);
+  two(0u, 1u, 1u) = 1;  // above the middle, in the second channel
+  const auto eighth = turned(two, 45);
+  // The corner looks at a point sqrt 2 above the middle: row 1 - sqrt 2, between row 0 and what lies outside.
+  CHECK(eighth[1] == Approx(2 - std::sqrt(2.0)).margin(1e-6));
+  CHECK(eighth[0] == 0);
+  CHECK(turned(two, 30)[1] < 1);
+  CHECK_THROWS_AS(vt::data::rotated(vt::io::Image{grey}, std::nan("")), vt::ArgumentError);
 }

@@ -87,6 +87,8 @@ vt::eval::FineTuneOptions options(const std::string& method) {
   o.trainer.warmup = 0.2;
   o.trainer.max_norm = 1;
   o.trainer.seed = 5;
+  o.trainer.rotate = 20;
+  o.trainer.drop_path = 0.3;
   return o;
 }
 
@@ -155,6 +157,7 @@ TEST_CASE("every kind of task is learnt by heart") {
     o.trainer.accumulate = 1;
     o.trainer.batch = 12;
     o.trainer.augment = false;
+    o.trainer.drop_path = 0;
     o.trainer.optimizer.lr = 5e-3;
     const auto result = tune(*m, s, o);
     CHECK(result.training.last_loss < 0.4);
@@ -235,6 +238,14 @@ TEST_CASE("what cannot be trained is refused, and a loss that is no number names
   fails([](auto& o) { o.trainer.batch = 0; }, "batch of 0");
   fails([](auto& o) { o.trainer.accumulate = 0; }, "0 passes");
   fails([](auto& o) { o.trainer.warmup = 1; }, "warm-up");
+  fails([](auto& o) { o.trainer.drop_path = 1; }, "drop path");
+  fails([](auto& o) { o.trainer.rotate = 200; }, "rotation");
+  fails(
+      [](auto& o) {
+        o.trainer.optimizer.kind = vt::train::OptimizerKind::sgd, o.trainer.optimizer.nesterov = true,
+        o.trainer.optimizer.momentum = 0;
+      },
+      "Nesterov");
   fails([](auto& o) { o.trainer.steps = o.trainer.epochs = 0; }, "no step");
   fails([](auto& o) { o.trainer.resume = true; }, "no folder");
   fails([](auto& o) { o.train = {0, 2}; }, "fewer than two classes");

@@ -232,7 +232,9 @@ VITALS_INLINE void write_peft(const std::filesystem::path& folder, const Adapter
                          std::span<const float>(term.a));
     tensors.emplace_back(key + ".lora_B.weight", std::vector<std::size_t>{term.rows, term.rank},
                          std::span<const float>(term.b));
-    targets.insert(term.module.substr(term.module.rfind('.') + 1));
+    // PEFT matches ends of names: `proj` alone would also be the patch embedding's.
+    const std::string last = term.module.substr(term.module.rfind('.') + 1);
+    targets.insert(last == "proj" && term.module.ends_with("attn.proj") ? "attn.proj" : last);
   }
   for (const auto& [name, values] : adapter.biases) {
     const std::string module = module_of(name);

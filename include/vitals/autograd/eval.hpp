@@ -222,6 +222,12 @@ auto take_tokens(Eval<B>& ctx, const Activation<B, dyn, dyn, D>& x, std::size_t 
   return y;
 }
 
+/// x + branch, where body(x) adds the branch; a tape may leave it out of some images (drop path).
+template <class B, class Body, std::size_t... E>
+auto residual_branch(Eval<B>&, Activation<B, E...> x, const BranchPlace&, const Body& body) {
+  return body(std::move(x));
+}
+
 /// body(ctx, x), which a tape may run again on its way back instead of keeping what is inside.
 template <class B, class Body, std::size_t... E>
 auto block(Eval<B>& ctx, Activation<B, E...> x, const Body& body) {

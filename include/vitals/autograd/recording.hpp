@@ -29,7 +29,8 @@ namespace vitals::inline v0 {
 
 struct TapeOptions {
   bool checkpoint = false;  ///< keep the input of each block only, and run the block again on the way back
-  std::uint64_t seed = 0;   ///< of dropout; give every step its own
+  std::uint64_t seed = 0;   ///< of dropout and drop path; give every step its own
+  double drop_path = 0;     ///< how often the last block's branches are left out of an image; less before it
 };
 
 template <backend::Backend B = Cpu<float>>

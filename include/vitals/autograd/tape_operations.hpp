@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include <vitals/backend/concept.hpp>
 #include <vitals/core/tensor.hpp>
@@ -15,6 +16,12 @@ template <backend::Backend B, std::size_t... E>
 class Variable;
 
 namespace ops {
+
+/// Where a residual branch stands in a model, for drop path.
+struct BranchPlace {
+  std::uint64_t number = 0;  ///< 2 i the attention of block i, 2 i + 1 its feed-forward part
+  double depth = 0;          ///< of its block: 0 the first, 1 the last
+};
 
 template <std::size_t Out, class B, std::size_t In, class Weight, class Bias>
 Variable<B, dyn, dyn, Out> linear(Tape<B>& tape, const Variable<B, dyn, dyn, In>& x, const Weight& weight,
@@ -41,6 +48,8 @@ Variable<B, dyn, dyn, D> assemble_tokens(Tape<B>& tape, const Variable<B, dyn, d
 template <class B, std::size_t D>
 Variable<B, dyn, dyn, D> take_tokens(Tape<B>& tape, const Variable<B, dyn, dyn, D>& x, std::size_t first,
                                      std::size_t count);
+template <class B, class Body, std::size_t... E>
+Variable<B, E...> residual_branch(Tape<B>& tape, Variable<B, E...> x, const BranchPlace& place, const Body& body);
 template <class B, class Body, std::size_t... E>
 Variable<B, E...> block(Tape<B>& tape, Variable<B, E...> x, const Body& body);
 

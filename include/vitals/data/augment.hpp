@@ -1,5 +1,5 @@
-// Random crops and flips of training images, as torchvision's RandomResizedCrop and RandomHorizontalFlip draw them. The
-// transform then takes the crop to the size of the model.
+// Random crops, flips and rotations of training images, as torchvision's RandomResizedCrop, RandomHorizontalFlip and
+// RandomRotation (bilinear) draw them. The transform then takes the crop to the size of the model.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +27,11 @@ struct CropOptions {
 Crop random_crop(std::size_t height, std::size_t width, Rng& rng, const CropOptions& options = {});
 /// The part of a picture; numbers stay as they are. Throws ShapeError where it does not lie inside.
 io::Image cropped(const io::Image& image, const Crop& crop);
+
+/// A picture of the same size, turned counter-clockwise about its middle: bilinear between the four pixels around, 0 where the
+/// old picture does not reach, also in the mean at its edge; whole numbers are rounded. Throws ArgumentError where `degrees`
+/// is not finite.
+io::Image rotated(const io::Image& image, double degrees);
 
 }  // namespace vitals::inline v0::data
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <type_traits>
 #include <variant>
 
 #include <vitals/core/error.hpp>
@@ -58,6 +59,42 @@ VITALS_INLINE io::Image cropped(const io::Image& image, const Crop& crop) {
             const std::size_t from = crop.left + (crop.flip ? crop.width - 1 - x : x);
             std::copy_n(pixels.data() + ((crop.top + y) * pixels.extent(1) + from) * channels, channels,
                         out.data() + (y * crop.width + x) * channels);
+          }
+        return io::Image{std::move(out)};
+      },
+      image.pixels);
+}
+
+VITALS_INLINE io::Image rotated(const io::Image& image, double degrees) {
+  if (!std::isfinite(degrees)) throw ArgumentError("[rotated] an angle of " + std::to_string(degrees) + " degrees");
+  const double angle = degrees * 3.14159265358979323846 / 180, c = std::cos(angle), s = std::sin(angle);
+  return std::visit(
+      [&](const auto& pixels) {
+        using Pixels = std::remove_cvref_t<decltype(pixels)>;
+        using Number = std::remove_cvref_t<decltype(*pixels.data())>;
+        const auto height = static_cast<long>(pixels.extent(0)), width = static_cast<long>(pixels.extent(1));
+        const std::size_t channels = pixels.extent(2);
+        Pixels out(pixels.shape());
+        const double middle_y = static_cast<double>(height - 1) / 2, middle_x = static_cast<double>(width - 1) / 2;
+        for (long y = 0; y < height; ++y)
+          for (long x = 0; x < width; ++x) {
+            // Where the pixel comes from; rows count downwards.
+            const double dy = static_cast<double>(y) - middle_y, dx = static_cast<double>(x) - middle_x;
+            const double from_y = middle_y + s * dx + c * dy, from_x = middle_x + c * dx - s * dy;
+            const double top = std::floor(from_y), left = std::floor(from_x);
+            for (std::size_t k = 0; k < channels; ++k) {
+              double sum = 0;
+              for (int j = 0; j < 2; ++j)
+                for (int i = 0; i < 2; ++i) {
+                  const long yy = static_cast<long>(top) + j, xx = static_cast<long>(left) + i;
+                  if (yy < 0 || xx < 0 || yy >= height || xx >= width) continue;
+                  const double wy = j ? from_y - top : 1 - (from_y - top), wx = i ? from_x - left : 1 - (from_x - left);
+                  sum += wy * wx *
+                         static_cast<double>(pixels.data()[static_cast<std::size_t>(yy * width + xx) * channels + k]);
+                }
+              if constexpr (std::is_integral_v<Number>) sum = std::nearbyint(sum);
+              out.data()[static_cast<std::size_t>(y * width + x) * channels + k] = static_cast<Number>(sum);
+            }
           }
         return io::Image{std::move(out)};
       },

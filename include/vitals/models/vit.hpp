@@ -335,9 +335,9 @@ class ViT final : public Backbone {
   auto run_block(Ctx& ctx, std::size_t i, typename Ctx::template Value<dyn, dyn, D> x,
                  std::size_t count = every) const {
     const auto* block = &state_->blocks[i];
-    return ops::block(ctx, std::move(x), [block, count](auto& inner, auto inside) {
-      if (count != every) return block->first_tokens(inner, inside, count, Config.norm_eps);
-      return (*block)(inner, std::move(inside), Config.norm_eps);
+    return ops::block(ctx, std::move(x), [block, count, place = nn::Place{i, Config.depth}](auto& inner, auto inside) {
+      if (count != every) return block->first_tokens(inner, inside, count, Config.norm_eps, place);
+      return (*block)(inner, std::move(inside), Config.norm_eps, place);
     });
   }
 

@@ -31,6 +31,17 @@ struct ShotsCurve {
 std::string few_shot_svg(const std::string& title, const std::string& metric, const std::vector<std::string>& shots,
                          const std::vector<ShotsCurve>& curves, const std::string& axis = "training images");
 
+/// A method: what it costs and how good it is.
+struct ScatterPoint {
+  std::string name;
+  double x = 0, y = 0;
+  std::optional<metrics::Interval> interval;  ///< of y
+};
+
+/// Quality against cost. The horizontal axis begins at 0.
+std::string scatter_svg(const std::string& title, const std::string& x_axis, const std::string& y_axis,
+                        const std::vector<ScatterPoint>& points);
+
 /// The results as a table, each value drawn as a dot with its 95 % interval.
 std::string table_svg(const std::string& title, const std::vector<Result>& results);
 

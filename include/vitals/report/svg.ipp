@@ -166,6 +166,54 @@ VITALS_INLINE std::string few_shot_svg(const std::string& title, const std::stri
   return svg.done();
 }
 
+VITALS_INLINE std::string scatter_svg(const std::string& title, const std::string& x_axis, const std::string& y_axis,
+                                      const std::vector<ScatterPoint>& points) {
+  constexpr double left = 70, top = 50, width = 420, height = 320;
+  std::vector<std::string> names;
+  double widest = 0, low = 1e300, high = -1e300, right = 0;
+  for (const auto& point : points) {
+    names.push_back(point.name);
+    widest = std::max(widest, detail::width_of_words(point.name));
+    low = std::min(low, point.interval ? point.interval->low : point.y);
+    high = std::max(high, point.interval ? point.interval->high : point.y);
+    right = std::max(right, point.x);
+  }
+  if (low > high) low = 0, high = 1;  // nothing to draw
+  if (!(right > 0)) right = 1;
+  const double step = detail::tick_step(std::max(high - low, 0.02)), x_step = detail::tick_step(right);
+  low = step * std::floor(low / step - 1e-9);
+  high = step * std::ceil(high / step + 1e-9);
+  right = x_step * std::ceil(right / x_step + 1e-9);
+  detail::Svg svg(left + width + 70 + widest, top + height + 60);
+  const auto x = [&](double v) { return left + width * v / right; };
+  const auto y = [&](double v) { return top + height * (high - v) / (high - low); };
+  svg.words(left, 30, title, "start", "font-size=\"16\" font-weight=\"bold\"");
+  const int digits = step < 0.01 ? 3 : step < 0.1 ? 2 : 1;
+  for (int t = 0; t <= std::lround((high - low) / step); ++t) {
+    svg.line(left, y(low + step * t), left + width, y(low + step * t), "#e4e4e4", 1);
+    svg.words(left - 10, y(low + step * t) + 4, fixed(low + step * t, digits), "end");
+  }
+  for (int t = 0; t <= std::lround(right / x_step); ++t) {
+    svg.line(x(x_step * t), top, x(x_step * t), top + height, "#e4e4e4", 1);
+    svg.words(x(x_step * t), top + height + 20, fixed(x_step * t, x_step < 1 ? 1 : 0), "middle");
+  }
+  svg.words(left + width / 2, top + height + 44, x_axis, "middle");
+  svg.words(24, top + height / 2, y_axis, "middle",
+            ("transform=\"rotate(-90 24 " + fixed(top + height / 2, 0) + ")\"").c_str());
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const auto& point = points[i];
+    const char* colour = detail::svg_colour(i);
+    if (point.interval) {
+      svg.line(x(point.x), y(point.interval->low), x(point.x), y(point.interval->high), colour, 1.5);
+      for (double end : {point.interval->low, point.interval->high})
+        svg.line(x(point.x) - 4, y(end), x(point.x) + 4, y(end), colour, 1.5);
+    }
+    svg.dot(x(point.x), y(point.y), colour);
+  }
+  detail::legend(svg, left + width + 24, top + 14, names);
+  return svg.done();
+}
+
 VITALS_INLINE std::string table_svg(const std::string& title, const std::vector<Result>& results) {
   constexpr double margin = 24, row_height = 28, plot_width = 240;
   double name_width = 60, metric_width = 70, low = 0.5;

@@ -21,6 +21,7 @@ struct LoaderOptions {
   std::size_t batch = 8;  ///< or all items where there are fewer
   bool augment = true;    ///< random crops and flips, anew for each image of each batch
   data::CropOptions crop{};
+  double degrees = 0;  ///< rotation, uniform between -degrees and degrees, before the crop
   std::uint64_t seed = 0;
   Executor* executor = nullptr;  ///< nullptr: default_pool()
 };
@@ -32,7 +33,7 @@ struct Batch {
 
 class Loader {
  public:
-  /// `dataset` must outlive it. Throws ArgumentError for batch 0, DataError without items.
+  /// `dataset` must outlive it. Throws ArgumentError for batch 0 and degrees outside 0 to 180, DataError without items.
   Loader(const data::Dataset& dataset, std::vector<std::size_t> items, const transforms::Transform& transform,
          const LoaderOptions& options = {});
 

@@ -57,6 +57,9 @@ VITALS_INLINE Loader::Loader(const data::Dataset& dataset, std::vector<std::size
       options_(options),
       epoch_(std::numeric_limits<std::uint64_t>::max()) {
   if (options_.batch == 0) throw ArgumentError("[Loader] a batch of 0 images");
+  if (!(options_.degrees >= 0 && options_.degrees <= 180))
+    throw ArgumentError("[Loader] a rotation by up to " + std::to_string(options_.degrees) + " degrees", "",
+                        "use 0 to 180");
   if (items_.empty()) throw DataError("[Loader] no image to train on", dataset.source.string());
   options_.batch = std::min(options_.batch, items_.size());
 }
@@ -85,8 +88,10 @@ VITALS_INLINE Batch Loader::batch(std::uint64_t index) {
       const auto image = io::read_image(dataset_.file(out.items[i]));
       if (!options_.augment) return transform_(image, out.pixels[i]);
       Rng rng(options_.seed ^ (std::uint64_t{0x63726F70} << 32), index * options_.batch + i);  // "crop"
-      transform_(data::cropped(image, data::random_crop(image.height(), image.width(), rng, options_.crop)),
-                 out.pixels[i]);
+      const auto crop = data::random_crop(image.height(), image.width(), rng, options_.crop);
+      if (options_.degrees == 0) return transform_(data::cropped(image, crop), out.pixels[i]);
+      const double angle = options_.degrees * (2 * rng.uniform() - 1);
+      transform_(data::cropped(data::rotated(image, angle), crop), out.pixels[i]);
     });
   });
   return out;

@@ -41,6 +41,7 @@ struct OptimizerOptions {
   double lr = 1e-4;         ///< of the backbone's parameters
   double head_lr = 1e-3;    ///< of the head's
   double momentum = 0.9;    ///< SGD
+  bool nesterov = false;    ///< SGD
   double weight_decay = 0;  ///< of matrices; biases, norms and LayerScale have none
   double layer_decay = 1;   ///< each block's rate over that of the block after it
 };
@@ -84,10 +85,10 @@ class TrainableBackbone : public Backbone {
 
   // --- a step ---------------------------------------------------------------------------------------------------------
   /// The loss of head(CLS of pixels) against the targets; `scale` times its gradients are added to those of what trains. `seed`
-  /// of dropout. recompute: keep each block's input only and run it again on the way back.
+  /// of dropout and drop path. recompute: keep each block's input only and run it again on the way back. drop_path: TapeOptions'.
   /// Throws ArgumentError without a head, and what the losses throw.
   virtual double gradient(TensorView<const float, dyn, 3, dyn, dyn> pixels, const Targets& targets, double scale,
-                          std::uint64_t seed, bool recompute, Executor& executor) = 0;
+                          std::uint64_t seed, bool recompute, Executor& executor, double drop_path = 0) = 0;
   /// (B, K), without a tape.
   virtual Tensor<double, dyn, dyn> logits(TensorView<const float, dyn, 3, dyn, dyn> pixels, Executor& executor) = 0;
 

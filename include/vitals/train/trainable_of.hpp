@@ -83,15 +83,18 @@ class TrainableOf final : public TrainableBackbone {
       groups.push_back({{rows[1]}, options.head_lr / options.lr, 0});
     }
     if (options.kind == OptimizerKind::sgd)
-      return std::make_unique<Sgd<B>>(
-          std::move(groups),
-          SgdOptions{.lr = options.lr, .momentum = options.momentum, .weight_decay = options.weight_decay}, executor);
+      return std::make_unique<Sgd<B>>(std::move(groups),
+                                      SgdOptions{.lr = options.lr,
+                                                 .momentum = options.momentum,
+                                                 .weight_decay = options.weight_decay,
+                                                 .nesterov = options.nesterov},
+                                      executor);
     return std::make_unique<AdamW<B>>(std::move(groups),
                                       AdamWOptions{.lr = options.lr, .weight_decay = options.weight_decay}, executor);
   }
 
   double gradient(TensorView<const float, dyn, 3, dyn, dyn> pixels, const Targets& targets, double scale,
-                  std::uint64_t seed, bool recompute, Executor& executor) override {
+                  std::uint64_t seed, bool recompute, Executor& executor, double drop_path) override {
     check_head();
     if (!tape_ || &tape_->executor != &executor) tape_ = std::make_unique<Tape<B>>(executor);
     tape_->clear();
@@ -108,8 +111,8 @@ class TrainableOf final : public TrainableBackbone {
     double total = 0;
     for (std::size_t first = 0; first < batch; first += together) {
       const std::size_t count = std::min(together, batch - first);
-      // Dropout draws other numbers for every part of the batch.
-      tape_->options = {.checkpoint = recompute, .seed = seed + first * 0x9e3779b97f4a7c15ull};
+      // Dropout and drop path draw other numbers for every part of the batch.
+      tape_->options = {.checkpoint = recompute, .seed = seed + first * 0x9e3779b97f4a7c15ull, .drop_path = drop_path};
       const TensorView<const float, dyn, 3, dyn, dyn> some(pixels.data() + first * size,
                                                            {count, 3, pixels.extent(2), pixels.extent(3)});
       const auto logits = (*head_)(model_->cls(*tape_, some));

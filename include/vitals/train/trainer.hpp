@@ -43,8 +43,10 @@ struct TrainerOptions {
   double warmup = 0;    ///< share of the steps in which the rate grows; then half a cosine down to 0
   double max_norm = 0;  ///< gradients are scaled down to this norm; 0: never
   bool augment = true;
-  bool recompute = false;            ///< less memory, a third more time
-  std::uint64_t seed = 0;            ///< of order, crops and dropout
+  double rotate = 0;       ///< augmented images are turned by up to so many degrees either way
+  double drop_path = 0;    ///< how often the last block is left out of an image (stochastic depth); less before it
+  bool recompute = false;  ///< less memory, a third more time
+  std::uint64_t seed = 0;  ///< of order, crops and dropout
   std::uint64_t validate_every = 0;  ///< steps; 0: each epoch
   std::size_t patience = 0;          ///< stop after so many evaluations without a better one; 0: never
 
@@ -73,7 +75,7 @@ struct Training {
 
 /// Trains what trains in the model, head included, on these items. With `validate` the model ends with the parameters of the
 /// best evaluation. A binary task has one output, the logit of the second class.
-/// Throws ArgumentError (rates, batch, accumulate, warmup outside [0, 1), a checkpoint folder in use without `resume`), DataError
+/// Throws ArgumentError (rates, batch, accumulate, warmup or drop_path outside [0, 1), rotate, a checkpoint folder in use without `resume`), DataError
 /// (no items, a loss or a norm that is not a number: names the step and the images; what load_checkpoint throws).
 Training train(TrainableBackbone& model, const data::Dataset& dataset, const std::vector<std::size_t>& items,
                const transforms::Transform& transform, const TrainerOptions& options);

@@ -55,10 +55,17 @@ class Trainer {
         options_(options),
         executor_(options.executor ? *options.executor : default_pool()),
         loader_(dataset, items, transform,
-                {.batch = options.batch, .augment = options.augment, .seed = options.seed, .executor = &executor_}) {
+                {.batch = options.batch,
+                 .augment = options.augment,
+                 .degrees = options.rotate,
+                 .seed = options.seed,
+                 .executor = &executor_}) {
     if (options.accumulate == 0) throw ArgumentError("[train] gradients of 0 passes make no step");
     if (!(options.warmup >= 0 && options.warmup < 1))
       throw ArgumentError("[train] a warm-up of " + std::to_string(options.warmup) + " of the steps", "",
+                          "use a share from 0 up to 1");
+    if (!(options.drop_path >= 0 && options.drop_path < 1))
+      throw ArgumentError("[train] a drop path of " + std::to_string(options.drop_path), "",
                           "use a share from 0 up to 1");
     const std::uint64_t epoch = (loader_.batches_per_epoch() + options.accumulate - 1) / options.accumulate;
     steps_ = options.steps ? options.steps : epoch * options.epochs;
@@ -103,6 +110,9 @@ class Trainer {
     number("batch", static_cast<double>(options_.batch));
     number("accumulate", static_cast<double>(options_.accumulate));
     number("augment", options_.augment);
+    number("rotate", options_.rotate);
+    number("drop-path", options_.drop_path);
+    number("nesterov", o.nesterov);
     number("seed", static_cast<double>(options_.seed));
     number("validate-every", static_cast<double>(validate_every_));
     number("patience", static_cast<double>(options_.patience));
@@ -142,9 +152,9 @@ class Trainer {
     const std::uint64_t first = at_.step * options_.accumulate;
     for (std::uint64_t pass = first; pass < first + options_.accumulate; ++pass) {
       const auto batch = loader_.batch(pass);
-      loss += model_.gradient(batch.pixels, targets_of(dataset_, batch.items),
-                              1.0 / static_cast<double>(options_.accumulate),
-                              Rng(options_.seed, 0x64726F70).bits_at(pass), options_.recompute, executor_) /
+      loss += model_.gradient(
+                  batch.pixels, targets_of(dataset_, batch.items), 1.0 / static_cast<double>(options_.accumulate),
+                  Rng(options_.seed, 0x64726F70).bits_at(pass), options_.recompute, executor_, options_.drop_path) /
               static_cast<double>(options_.accumulate);
       if (!std::isfinite(loss)) not_a_number("loss", first);
     }
