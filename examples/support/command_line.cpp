@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <new>
@@ -14,6 +15,8 @@
 namespace support {
 
 namespace {
+
+volatile std::sig_atomic_t interrupted = 0;  // the only thing that a handler may touch
 
 // Thrown by --help and --version when the text is printed.
 struct Done {};
@@ -53,10 +56,7 @@ void read(const std::string& flag, const std::string& text, std::vector<T>& valu
 std::string shown(const std::string& value) { return value; }
 std::string shown(const std::filesystem::path& value) { return value.string(); }
 std::string shown(std::size_t value) { return std::to_string(value); }
-std::string shown(double value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
+std::string shown(double value) { return number_text(value); }
 template <class T>
 std::string shown(const std::vector<T>& values) {
   std::string text;
@@ -226,6 +226,20 @@ int program(const std::string& name, const std::string& description, const std::
   } catch (const std::exception& error) {
     return failed(1, error.what());
   }
+}
+
+std::function<bool()> stop_on_signal() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second Ctrl-C ends the program at once
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  return [] { return interrupted != 0; };
+}
+
+std::string number_text(double value) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
 }  // namespace support

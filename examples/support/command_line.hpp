@@ -63,4 +63,11 @@ class CommandLine {
 /// (0 done, 1 the work could not be done, 2 the command line is wrong). `body` declares its options and calls parse().
 int program(const std::string& name, const std::string& description, const std::function<void(CommandLine&)>& body);
 
+/// From now on Ctrl-C and SIGTERM ask for a stop, and what this gives tells whether they did. A second one ends the program
+/// at once.
+std::function<bool()> stop_on_signal();
+
+/// The shortest text that is read as the same number.
+std::string number_text(double value);
+
 }  // namespace support

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -14,8 +13,6 @@ namespace vt = vitals;
 namespace support {
 
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;  // the only thing that a handler may touch
 
 double resident_mib() {
   double pages = 0, total = 0;
@@ -115,12 +112,7 @@ vt::eval::FineTuneOptions FineTuneOptions::of(Run& run, const ModelOptions& mode
     sink("train", at.step, at.steps);
     bar.detail("");
   };
-  struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second Ctrl-C ends the program at once
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  t.stop = [] { return interrupted != 0; };
+  t.stop = stop_on_signal();
   return o;
 }
 

@@ -119,9 +119,7 @@ vt::report::Report LabelFiles::measured(vt::metrics::SegmentationOptions options
     for (const auto& name : names) of_cases.push_back(patient_of.count(name) ? patient_of[name] : "");
     options.groups = vt::metrics::group_numbers(of_cases);
   }
-  options.empty = empty == "one"    ? vt::metrics::EmptyMask::one
-                  : empty == "zero" ? vt::metrics::EmptyMask::zero
-                                    : vt::metrics::EmptyMask::skip;
+  options.empty = vt::metrics::empty_mask_by_name(empty);
   report.results = vt::report::segmentation_results("", "file", class_names, cases, options);
   report.cases = vt::report::case_records(files, class_names, cases, options.empty);
   report.conditions = {{"predictions", predictions.string()},

@@ -1,10 +1,7 @@
 #include "segmenting.hpp"
 
-#include <charconv>
 #include <chrono>
-#include <csignal>
 #include <iostream>
-#include <map>
 
 #include <vitals/core/error.hpp>
 #include <vitals/core/version.hpp>
@@ -24,13 +21,6 @@ namespace vt = vitals;
 namespace support {
 
 namespace {
-
-volatile std::sig_atomic_t asked_to_stop = 0;
-
-std::string number_text(double value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
 
 // --data or --root, and how masks and slices are read.
 struct SegmentationData {
@@ -142,9 +132,7 @@ void segment(CommandLine& line, int argc, char** argv, std::string_view benchmar
   o.backbone_dtype = model.dtype;
   o.checkpoint = checkpoint;
   o.progress = bar.sink();
-  std::signal(SIGINT, [](int) { asked_to_stop = 1; });
-  std::signal(SIGTERM, [](int) { asked_to_stop = 1; });
-  o.stop = [] { return asked_to_stop != 0; };
+  o.stop = stop_on_signal();
   CaseFiles cases(dataset, overlays, masks);  // test slices are measured as they come and not kept
   o.keep_predictions = false;
   o.on_prediction = [&](const vt::eval::SlicePrediction& prediction) { cases.add(prediction); };
@@ -200,9 +188,7 @@ void segment(CommandLine& line, int argc, char** argv, std::string_view benchmar
     report.results.push_back(on_val);
   }
   vt::metrics::SegmentationOptions how;
-  how.empty = empty == "one"    ? vt::metrics::EmptyMask::one
-              : empty == "zero" ? vt::metrics::EmptyMask::zero
-                                : vt::metrics::EmptyMask::skip;
+  how.empty = vt::metrics::empty_mask_by_name(empty);
   how.bootstrap = bootstrap;
   how.seed = model.seed;
   how.groups = vt::metrics::group_numbers(cases.patients);

@@ -10,7 +10,24 @@
 #include <string_view>
 #include <vector>
 
+#include <zlib.h>
+
 namespace test {
+
+/// `text` compressed; window_bits as zlib's deflateInit2 takes them: -15 raw deflate, 31 gzip.
+inline std::string deflated(const std::string& text, int window_bits, int level) {
+  z_stream stream{};
+  deflateInit2(&stream, level, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&stream, text.size()) + 64, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
 
 template <class T>
 std::string le(T value) {

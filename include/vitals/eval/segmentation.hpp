@@ -131,6 +131,9 @@ class Segmenter {
   Tensor<std::uint8_t, dyn, dyn> mask(const io::Image& image, const transforms::Transform& transform) const;
 
  private:
+  /// What the decoder reads of pixels of its size; the blocks stand in `out`.
+  train::DecoderInput input(TensorView<const float, dyn, 3, dyn, dyn> pixels, Features& out) const;
+
   const Backbone& backbone_;
   train::TrainableDecoder& decoder_;
   nn::NormMode norm_;

@@ -19,29 +19,32 @@
 
 namespace vitals::inline v0::eval {
 
-VITALS_INLINE Tensor<float, dyn, dyn, dyn, dyn> Segmenter::logits(
-    TensorView<const float, dyn, 3, dyn, dyn> pixels) const {
+VITALS_INLINE train::DecoderInput Segmenter::input(TensorView<const float, dyn, 3, dyn, dyn> pixels,
+                                                   Features& out) const {
   const auto& shape = decoder_.shape();
   if (pixels.extent(2) != shape.size[0] || pixels.extent(3) != shape.size[1])
     throw ShapeError("[Segmenter] pixels " + to_string(pixels.shape()) + " for a decoder of " + to_string(shape.size));
-  const Features out = backbone_.features(pixels, {.blocks = heads::blocks_of(shape.kind), .executor = &executor_});
+  out = backbone_.features(pixels, {.blocks = heads::blocks_of(shape.kind), .executor = &executor_});
   const std::size_t patch = backbone_.info().patch;
   train::DecoderInput input;
   for (const auto& block : out.block_patches) input.blocks.push_back(block);
   input.height = shape.size[0] / patch;
   input.width = shape.size[1] / patch;
-  return decoder_.logits(input, norm_, executor_);
+  return input;
+}
+
+VITALS_INLINE Tensor<float, dyn, dyn, dyn, dyn> Segmenter::logits(
+    TensorView<const float, dyn, 3, dyn, dyn> pixels) const {
+  Features out;
+  return decoder_.logits(input(pixels, out), norm_, executor_);
 }
 
 VITALS_INLINE Tensor<std::uint8_t, dyn, dyn> Segmenter::mask(const io::Image& image,
                                                              const transforms::Transform& transform) const {
-  const auto z = logits(transform(image));
-  const std::size_t n = z.extent(3);
-  Tensor<std::uint8_t, dyn, dyn> small({z.extent(1), z.extent(2)});
-  for (std::size_t i = 0; i < small.size(); ++i) {
-    const float* p = z.data() + i * n;
-    small.data()[i] = static_cast<std::uint8_t>(std::max_element(p, p + n) - p);
-  }
+  Features out;
+  const auto pixels = transform(image);
+  const auto found = decoder_.predict(input(pixels, out), norm_, executor_);  // (1, H, W)
+  const Tensor<std::uint8_t, dyn, dyn> small({found.extent(1), found.extent(2)}, found.span());
   return resize_mask(small, {image.height(), image.width()});
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include <vitals/core/config.hpp>
 #include <vitals/core/parallel.hpp>
@@ -18,6 +19,8 @@ namespace vitals::inline v0::metrics {
 /// the mean, and counted), 1 (rightly nothing found) or 0.
 enum class EmptyMask { skip, one, zero };
 const char* name(EmptyMask policy);  ///< "skip", "one", "zero"
+/// Throws ArgumentError for another word.
+EmptyMask empty_mask_by_name(const std::string& word);
 
 /// How often each class was predicted for each class of the reference. Both hold n class numbers below `classes`. Throws
 /// ShapeError for different sizes, DataError for a number that is no class, with its place and whose it is.

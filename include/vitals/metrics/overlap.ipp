@@ -40,6 +40,12 @@ VITALS_INLINE const char* name(EmptyMask policy) {
   return "?";
 }
 
+VITALS_INLINE EmptyMask empty_mask_by_name(const std::string& word) {
+  for (EmptyMask policy : {EmptyMask::skip, EmptyMask::one, EmptyMask::zero})
+    if (word == name(policy)) return policy;
+  throw ArgumentError("no policy for empty masks is called '" + word + "'", "", "use skip, one or zero");
+}
+
 VITALS_INLINE Confusion label_counts(std::span<const std::uint8_t> prediction, std::span<const std::uint8_t> reference,
                                      std::size_t classes, Executor* executor) {
   if (prediction.size() != reference.size())
