@@ -34,11 +34,13 @@ Lane<T>* product_scratch(std::size_t size) {
   return scratch.need(size);
 }
 
-/// How tiles of packed rows, panels and pieces along K are visited. A task is a group of tiles that stay in the
-/// level-2 cache against a few panels; tasks of one group are neighbours, so a thread stays with its rows.
+/// How tiles of packed rows, panels and pieces along K are visited. A group of tiles stays in the level-2 cache while a few
+/// panels after the other are multiplied with it; tasks of one group are neighbours, so a thread stays with its rows. A task
+/// is a part of a group against these panels: small, so that threads whose groups differ by a few rows end together.
 struct ProductPlan {
   std::size_t depth, pieces;  // lanes of a piece along K
   std::size_t group, groups;  // tiles of a group
+  std::size_t part, parts;    // tiles of a task
   std::size_t chunk, chunks;  // panels of a task
   ProductPlan(std::size_t tiles, std::size_t tile_bytes, std::size_t panels, std::size_t lanes, unsigned threads) {
     pieces = ceil_div(lanes, depth_lanes);
@@ -47,6 +49,8 @@ struct ProductPlan {
     if (tiles >= 4 * threads) groups = ceil_div(groups, threads) * threads;  // each thread the same number
     group = ceil_div(tiles, groups);
     groups = ceil_div(tiles, group);
+    part = threads > 1 ? std::max<std::size_t>(3, ceil_div(group, 4)) : group;
+    parts = ceil_div(group, part);
     chunk = pieces > 1 ? 2 : 1;
     chunks = ceil_div(panels, chunk);
   }
@@ -67,9 +71,10 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const f
       const std::size_t row = (first + t) * mr;
       kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), w.cols(), mr, packed + t * tile_size);
     });
-    executor.run(plan.groups * plan.chunks, [&](std::size_t task) {
-      const std::size_t begin = task / plan.chunks * plan.group, end = std::min(tiles, begin + plan.group);
-      const std::size_t first_panel = task % plan.chunks * plan.chunk,
+    executor.run(plan.groups * plan.chunks * plan.parts, [&](std::size_t task) {
+      const std::size_t group = task / plan.parts / plan.chunks * plan.group, begin = group + task % plan.parts * plan.part,
+                        end = std::min({tiles, group + plan.group, begin + plan.part});
+      const std::size_t first_panel = task / plan.parts % plan.chunks * plan.chunk,
                         last_panel = std::min(panels, first_panel + plan.chunk);
       for (std::size_t piece = 0; piece < plan.pieces; ++piece) {
         const std::size_t from = piece * plan.depth, depth = std::min(plan.depth, lanes - from);
@@ -85,7 +90,7 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const f
                                 : j + 1 < panels   ? w.panel(j + 1, nr)
                                                    : w.data();
           for (std::size_t t = begin; t < end; ++t) {
-            const std::size_t row = (first + t) * mr, eighth = t - begin;
+            const std::size_t row = (first + t) * mr, eighth = t - group;
             const Lane<T>* tile = packed + t * tile_size + from * mr;
             kernel.product_tile(tile, panel, depth, y + row * ldy + column, ldy, std::min(mr, m - row), cols, here,
                                 eighth < 8 ? next + eighth * depth * nr / 8 : tile);
