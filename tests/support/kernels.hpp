@@ -2,9 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <type_traits>
 #include <vector>
 
 #include <vitals/backend/cpu/isa.hpp>
@@ -18,6 +20,13 @@ inline std::vector<vitals::backend::cpu::Isa> isas() {
   std::vector<cpu::Isa> out;
   std::copy_if(std::begin(cpu::all_isas), std::end(cpu::all_isas), std::back_inserter(out), cpu::supported);
   return out;
+}
+
+/// What GELU(x) in the store of a product of numbers T may be wrong by: the stated error of Phi times |x|; far below zero the
+/// last value of Phi stays.
+template <class T>
+double gelu_error(double x) {
+  return std::is_same_v<T, float> ? 4e-7 * (1 + std::abs(x)) : 1.5e-5 * std::max(6.0, std::abs(x));
 }
 
 /// n normal numbers times scale.

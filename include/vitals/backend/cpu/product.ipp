@@ -56,7 +56,12 @@ struct ProductPlan {
   }
 };
 
-// Two phases: pack tiles of X, then tiles of Y.
+/// Whether rows of X can be read as they stand. Rows whose distance is a multiple of 4 KiB would all want the same few lines
+/// of the level-1 cache.
+inline bool rows_as_they_stand(std::size_t ldx) { return ldx * sizeof(float) % 4096 != 0; }
+
+// Two phases: pack tiles of X, then tiles of Y. Of float32 rows that can be read as they stand only the last ones, fewer than a
+// tile, are packed.
 template <class T>
 void packed_product(Executor& executor, const ProductKernels<T>& kernel, const float* x, std::size_t ldx, std::size_t m,
                     const PackedMatrix<T>& w, float* y, std::size_t ldy, const Epilogue<float>& epilogue) {
@@ -67,10 +72,13 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const f
   for (std::size_t first = 0; first < all_tiles; first += pass_tiles) {
     const std::size_t tiles = std::min(pass_tiles, all_tiles - first);
     const ProductPlan plan(tiles, tile_size * sizeof(Lane<T>), panels, lanes, executor.threads());
-    executor.run(tiles, [&](std::size_t t) {
+    const bool in_place = kernel.product_of_rows && rows_as_they_stand(ldx);
+    const auto pack = [&](std::size_t t) {
       const std::size_t row = (first + t) * mr;
       kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), w.cols(), mr, packed + t * tile_size);
-    });
+    };
+    if (!in_place) executor.run(tiles, pack);
+    else if ((first + tiles) * mr > m) pack(tiles - 1);
     executor.run(plan.groups * plan.chunks * plan.parts, [&](std::size_t task) {
       const std::size_t group = task / plan.parts / plan.chunks * plan.group, begin = group + task % plan.parts * plan.part,
                         end = std::min({tiles, group + plan.group, begin + plan.part});
@@ -92,7 +100,10 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const f
           for (std::size_t t = begin; t < end; ++t) {
             const std::size_t row = (first + t) * mr, eighth = t - group;
             const Lane<T>* tile = packed + t * tile_size + from * mr;
-            kernel.product_tile(tile, panel, depth, y + row * ldy + column, ldy, std::min(mr, m - row), cols, here,
+            if (in_place && row + mr <= m)
+              kernel.product_of_rows(x + row * ldx + from, ldx, panel, depth, y + row * ldy + column, ldy, cols, here,
+                                     eighth < 8 ? next + eighth * depth * nr / 8 : panel);
+            else kernel.product_tile(tile, panel, depth, y + row * ldy + column, ldy, std::min(mr, m - row), cols, here,
                                 eighth < 8 ? next + eighth * depth * nr / 8 : tile);
           }
         }
