@@ -141,7 +141,7 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
     });
     const std::size_t block = std::max<std::size_t>(1, gradient_tile_bytes / (tile_size * sizeof(Lane<T>)));
     const std::size_t blocks = ceil_div(tiles, block);
-    const Epilogue<float> epilogue{add || first ? Store::scale_add : Store::plain, nullptr, nullptr};
+    const Epilogue<float> epilogue{Store::plain, nullptr, nullptr, add || first};
     executor.run(blocks * panels, [&](std::size_t task) {
       const std::size_t column = task % panels * nr;
       for (std::size_t t = task / panels * block; t < std::min(tiles, (task / panels + 1) * block); ++t)
