@@ -133,7 +133,7 @@ TEMPLATE_TEST_CASE("attention equals softmax(Q K^T / sqrt(d)) V and hands out it
 
 TEMPLATE_TEST_CASE("the way back through attention follows double for any number of tokens", "", float, vt::bfloat16) {
   vt::ThreadPool pool(2);
-  const double tolerance = std::is_same_v<TestType, float> ? 2e-6 : 2e-2;  // of the largest value
+  const double tolerance = std::is_same_v<TestType, float> ? 1e-5 : 2e-2;  // of the largest value
   for (auto isa : isas()) {
     cpu::ScopedIsa scoped(isa);
     // Ends of blocks, tiles and panels, half panels, half pairs; the last needs blocks of a few rows.

@@ -30,13 +30,14 @@ class AttentionHead {
 
   AttentionHead(const ProductKernels<T>& kernel, std::size_t tokens, std::size_t head_dim)
       : kernel_(kernel), n_(tokens), d_(head_dim), mr_(kernel.mr), nr_(kernel.nr) {
-    // Blocks of equal size with at most as many rows as keep two scores in the level-2 cache, in whole tiles and lanes.
-    const std::size_t most = std::clamp<std::size_t>(240 * 1024 / (2 * sizeof(float) * n_), mr_, 128);
+    // Blocks of equal size, in whole tiles and lanes, with at most as many rows as leave room for the packed operands beside
+    // two scores in the level-2 cache.
+    const std::size_t most = std::clamp<std::size_t>(160 * 1024 / (2 * sizeof(float) * n_), mr_, 128);
     const std::size_t blocks = ceil_div(n_, most), unit = mr_ % 2 && per_lane == 2 ? 2 * mr_ : mr_;
     block_ = ceil_div(ceil_div(n_, blocks), unit) * unit;
     n_lanes_ = lanes(n_), d_lanes_ = lanes(d_), block_lanes_ = lanes(block_);
     d_columns_ = columns(d_);
-    score_ld_ = std::max(columns(n_), ceil_div(n_, mr_) * mr_);
+    score_ld_ = columns(ceil_div(n_, mr_) * mr_);
   }
 
   std::size_t lanes_needed() const {
