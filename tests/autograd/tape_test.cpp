@@ -221,6 +221,39 @@ TEST_CASE("gradients add up over passes, and a scale is applied") {
     if (!once[i].empty()) CHECK(test::distance(twice[i], once[i]) < 1e-6);
 }
 
+TEMPLATE_TEST_CASE("what a tape keeps of a frozen weight follows the weight and its layer scale", "", vt::Cpu<float>,
+                   vt::Cpu<vt::bfloat16>, vt::Cpu<double>) {
+  using B = TestType;
+  Classifier<plain, B> model(4);
+  const auto pixels = test::pixels(3, 12, 12, 6);
+  const auto train = [&](auto&& which) {
+    for (const auto& row : model.table()) row.parameter->set_trainable(which(row.name));
+  };
+  const auto biases = [](const std::string& name) { return name.ends_with(".bias"); };
+  vt::Tape<B> tape;
+  const auto same_as_afresh = [&] {
+    vt::Tape<B> fresh;
+    fresh.backward(model.loss(fresh, pixels));
+    const auto expected = all_gradients(model.table());
+    for (int i = 0; i < 3; ++i) {
+      tape.backward(model.loss(tape, pixels));
+      CHECK(all_gradients(model.table()) == expected);
+    }
+  };
+  train(biases);
+  same_as_afresh();
+  for (const auto& row : model.table())
+    if (row.name == "blocks.1.mlp.fc1.weight" || row.name == "blocks.1.ls2.gamma")
+      row.parameter->update(vt::default_pool(), [](auto* v, std::size_t, std::size_t n) {
+        for (std::size_t i = 0; i < n; ++i) v[i] *= 2;
+      });
+  same_as_afresh();
+  train([](const std::string& name) { return name != "mask_token"; });
+  same_as_afresh();
+  train(biases);
+  same_as_afresh();
+}
+
 TEST_CASE("what is frozen records nothing") {
   using B = vt::Cpu<float>;
   Classifier<plain, B> model(4);

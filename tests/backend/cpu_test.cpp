@@ -1,6 +1,8 @@
 // Every operation of Cpu<float>, on every instruction set this machine has, against plain loops in double.
+#include <vitals/backend/cpu/attention_backward.hpp>
 #include <vitals/backend/cpu/cpu_double.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -126,6 +128,31 @@ TEMPLATE_TEST_CASE("attention equals softmax(Q K^T / sqrt(d)) V and hands out it
       cpu::attention<TestType>(pool, qkv.data(), batch, tokens, heads, d, few, first.data());
       for (std::size_t b = 0; b < batch; ++b)
         for (std::size_t i = 0; i < few * dim; ++i) REQUIRE(first[b * few * dim + i] == out[b * tokens * dim + i]);
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("the way back through attention follows double for any number of tokens", "", float, vt::bfloat16) {
+  vt::ThreadPool pool(2);
+  const double tolerance = std::is_same_v<TestType, float> ? 1e-5 : 2e-2;  // of the largest value
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    // Ends of blocks, tiles and panels, half panels, half pairs; the last needs blocks of a few rows.
+    for (auto [tokens, d] : {std::array<std::size_t, 2>{1, 8}, {13, 20}, {33, 64}, {48, 12}, {50, 40}, {257, 64}, {785, 16}}) {
+      INFO(cpu::name(isa) << " tokens " << tokens << " d " << d);
+      const std::size_t heads = 2, dim = heads * d;
+      const auto qkv = as<TestType>(random(tokens * 3 * dim, 1, 2.0)), up = as<TestType>(random(tokens * dim, 2));
+      std::vector<double> wide(qkv.begin(), qkv.end()), wide_up(up.begin(), up.end()), expected(wide.size());
+      cpu::attention_backward<double>(pool, wide.data(), wide_up.data(), 1, tokens, heads, d, expected.data());
+      std::vector<float> found(expected.size(), NAN);
+      cpu::attention_backward<TestType>(pool, qkv.data(), up.data(), 1, tokens, heads, d, found.data());
+      double most = 0, largest = 0;
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        REQUIRE(std::isfinite(found[i]));
+        most = std::max(most, std::abs(found[i] - expected[i]));
+        largest = std::max(largest, std::abs(expected[i]));
+      }
+      CHECK(most < tolerance * largest);
     }
   }
 }

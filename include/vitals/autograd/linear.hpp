@@ -154,7 +154,7 @@ Variable<B, dyn, dyn, Out> linear(Tape<B>& tape, const Variable<B, dyn, dyn, In>
     }
     if (dx)
       dx->add([&](Scalar* to, bool add) {
-        G::input_gradient(back.executor, dy.data(), Out, m, weight.packed(), nullptr, to, In, add);
+        back.input_gradient(dy.data(), m, weight, static_cast<const Bias*>(nullptr), to, add);
       });
     detail::low_rank_backward<B>(back, dy.data(), m, Out, kept, weight, nullptr, inner, dx.get(), nullptr);
   });

@@ -65,7 +65,7 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
     }
     if (dx)
       dx->add([&](Scalar* to, bool add) {
-        G::input_gradient(e, dy.data(), Out, m, weight.packed(), gamma.data(), to, In, add);
+        back.input_gradient(dy.data(), m, weight, &gamma, to, add);
       });
     detail::low_rank_backward<B>(back, dy.data(), m, Out, kept, weight, gamma.data(), inner, dx.get(),
                                  gamma.trainable() ? dgamma.data() : nullptr);

@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -78,7 +79,10 @@ class Tape {
   /// How many operations are recorded.
   std::size_t recorded() const { return steps_.size(); }
   /// Gives memory that is not in use back to the system.
-  void trim() { pool_->trim(); }
+  void trim() {
+    pool_->trim();
+    turned_.clear();
+  }
 
   // --- for operations -----------------------------------------------------------------------------------------------
 
@@ -110,6 +114,28 @@ class Tape {
         backend::Gradients<B>::add_scaled(executor, from.data(), Scalar(1), sum, to.size);
       });
     }
+  }
+  /// dx (m, in) = dy (m, out) diag(gamma) W, or added to dx; gamma may be null. Of a frozen weight that comes a second time the
+  /// transposed form is kept, unless memory is scarce (checkpointing): to make it takes longer than a tenth of a small
+  /// batch's product.
+  template <class Weight, class Gamma>
+  void input_gradient(const Scalar* dy, std::size_t m, const Weight& weight, const Gamma* gamma, Scalar* dx, bool add) {
+    using G = backend::Gradients<B>;
+    const std::size_t out = weight.shape()[0], in = weight.size() / out;
+    const Scalar* scale = gamma ? gamma->data() : nullptr;
+    const bool frozen = !weight.trainable() && !(gamma && gamma->trainable()) && !options.checkpoint;
+    if (!frozen) turned_.erase(&weight);
+    auto* kept = frozen ? &turned_[&weight] : nullptr;
+    const std::array versions{weight.version(), gamma ? gamma->version() : 0};
+    if (!kept || std::exchange(kept->versions, versions) != versions) {
+      if (kept) kept->made = false;
+      return G::input_gradient(executor, dy, out, m, weight.packed(), scale, dx, in, add);
+    }
+    if (!std::exchange(kept->made, true)) G::transpose(executor, weight.packed(), scale, kept->weight);
+    if (add)
+      B::linear_add(executor, dy, m, kept->weight, nullptr, dx, in);
+    else
+      B::linear(executor, dy, m, kept->weight, nullptr, dx);
   }
   /// Runs body() without recording; its values know whether they need a gradient.
   template <class Body>
@@ -152,7 +178,14 @@ class Tape {
     std::unique_ptr<Operation> operation;
   };
 
+  struct Turned {
+    std::array<std::uint64_t, 2> versions{};  // of the weight and of gamma when it came last
+    bool made = false;
+    typename B::Weight weight = {};
+  };
+
   std::shared_ptr<Pool<B>> pool_;
+  std::map<const void*, Turned> turned_;
   std::vector<Step> steps_;
   bool recording_ = true;
 };

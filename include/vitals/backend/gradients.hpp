@@ -20,11 +20,13 @@ struct Gradients;
 
 namespace detail {
 
-/// dx (m, in; stride) = dy (m, out; stride) diag(scale) W; scale (out) may be null.
+/// dx (m, in; stride) = dy (m, out; stride) diag(scale) W; scale (out) may be null. transpose: to (in, out) = (diag(scale) W)^T,
+/// for a product that is made many times: B::linear(e, dy, m, to, nullptr, dx) gives the same numbers.
 template <class B>
 concept HasInputGradient = requires(Executor& e, const Scalar<B>* dy, std::size_t n, const typename B::Weight& w,
-                                    Scalar<B>* dx) {
+                                    Scalar<B>* dx, typename B::Weight& to) {
   Gradients<B>::input_gradient(e, dy, n, n, w, dy, dx, n, true);
+  Gradients<B>::transpose(e, w, dy, to);
 };
 /// dw (out, in) = dy (m, out; stride)^T x (m, in; stride)
 template <class B>

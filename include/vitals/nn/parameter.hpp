@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -54,7 +55,7 @@ class ParameterStorage {
       if (plain_.size() != size()) plain_ = typename B::Buffer(size());
       B::upload(values.data(), size(), plain_.data());
     }
-    ++version_;
+    version_ = ++versions;
   }
   /// The values in row-major order; out.size() == size().
   void copy_to(std::span<float> out) const {
@@ -69,7 +70,7 @@ class ParameterStorage {
   const Scalar* data() const { return plain_.data(); }
   /// For matrices: (out, in).
   const typename B::Weight& packed() const { return packed_; }
-  /// Counts the changes of the values.
+  /// Changes with the values; no other parameter ever has the same.
   std::uint64_t version() const { return version_; }
 
   // --- for those who train ------------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ class ParameterStorage {
       parallel_for(executor, size(), 16384,
                    [&](std::size_t begin, std::size_t end) { f(plain_.data() + begin, begin, end - begin); });
     }
-    ++version_;
+    version_ = ++versions;
   }
   /// Low-rank terms that are added to a matrix (LoRA); empty for most.
   const std::vector<std::shared_ptr<LowRank<B>>>& low_rank() const { return low_rank_; }
@@ -128,6 +129,7 @@ class ParameterStorage {
   typename B::Weight packed_;
   typename B::Buffer master_;
   bool trainable_ = true, keeps_master_ = false;
+  inline static std::atomic<std::uint64_t> versions{0};
   std::uint64_t version_ = 0;
   mutable Slot<B> gradient_;
   std::vector<std::shared_ptr<LowRank<B>>> low_rank_;

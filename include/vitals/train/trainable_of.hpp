@@ -171,16 +171,12 @@ class TrainableOf final : public TrainableBackbone {
 
  private:
   // A batch goes forward and back a few images at a time, and the gradients add up: memory is that of a few images, and
-  // what an operation leaves is still in the caches when the next one reads it. More of them where matrices train, whose
-  // gradients are written once for each part.
+  // what an operation leaves is still in the caches when the next one reads it. Fewer would read every weight, and write
+  // every matrix's gradient, more often.
   std::size_t images_together(TensorView<const float, dyn, 3, dyn, dyn> pixels) const {
     const auto& info = model_->info();
-    const auto table = model_->parameters();
-    const bool matrices = std::any_of(table.begin(), table.end(), [](const auto& row) {
-      return row.parameter->trainable() && row.parameter->shape().size() == 2;
-    });
     const std::size_t tokens = 1 + info.registers + pixels.extent(2) / info.patch * (pixels.extent(3) / info.patch);
-    return std::max<std::size_t>(1, (matrices ? 1040 : 520) / tokens);
+    return std::max<std::size_t>(1, 1040 / tokens);
   }
   void check_head() const {
     if (!head_) throw ArgumentError("[TrainableBackbone] there is no head", "", "call add_head first");

@@ -22,7 +22,7 @@ Number* attention_backward_room(std::size_t size) {
   return room.need(size);
 }
 
-/// A head's backward pass on packed products; sizes and the places of its packed operands.
+/// A head's backward pass on packed products; sizes and the places of its operands.
 template <class T>
 class AttentionHead {
  public:
@@ -30,19 +30,19 @@ class AttentionHead {
 
   AttentionHead(const ProductKernels<T>& kernel, std::size_t tokens, std::size_t head_dim)
       : kernel_(kernel), n_(tokens), d_(head_dim), mr_(kernel.mr), nr_(kernel.nr) {
-    // Blocks of equal size with at most as many rows as keep two scores in the level-2 cache, in whole tiles and lanes.
-    const std::size_t most = std::clamp<std::size_t>(240 * 1024 / (2 * sizeof(float) * n_), mr_, 128);
+    // Blocks of equal size, in whole tiles and lanes, with at most as many rows as leave room for the packed operands beside
+    // two scores in the level-2 cache.
+    const std::size_t most = std::clamp<std::size_t>(160 * 1024 / (2 * sizeof(float) * n_), mr_, 128);
     const std::size_t blocks = ceil_div(n_, most), unit = mr_ % 2 && per_lane == 2 ? 2 * mr_ : mr_;
     block_ = ceil_div(ceil_div(n_, blocks), unit) * unit;
     n_lanes_ = lanes(n_), d_lanes_ = lanes(d_), block_lanes_ = lanes(block_);
-    key_panels_ = ceil_div(n_, nr_), d_panels_ = ceil_div(d_, nr_), n_tiles_ = ceil_div(n_, mr_);
-    score_ld_ = key_panels_ * nr_;
-    tile_ = block_lanes_ * mr_ + slack;
+    d_columns_ = columns(d_);
+    score_ld_ = columns(ceil_div(n_, mr_) * mr_);
   }
 
   std::size_t lanes_needed() const {
-    return 2 * key_panels_ * nr_ * d_lanes_ + d_panels_ * nr_ * n_lanes_ + 2 * block_ * d_lanes_ + mr_ * n_lanes_ +
-           2 * d_panels_ * nr_ * block_lanes_ + 2 * n_tiles_ * tile_;
+    return 2 * columns(n_) * d_lanes_ + d_columns_ * n_lanes_ + 2 * block_ * d_lanes_ + mr_ * n_lanes_ +
+           2 * d_columns_ * block_lanes_ + (pairs ? 2 * block_lanes_ * score_ld_ : 0) + slack;
   }
   std::size_t floats_needed() const { return 2 * block_ * score_ld_; }
 
@@ -52,19 +52,17 @@ class AttentionHead {
     const float *k = q + dim, *v = k + dim;
     float *dk = dq + dim, *dv = dk + dim;
     const auto take = [&](std::size_t size) { return std::exchange(room, room + size); };
-    Lane<T>*keys = take(key_panels_ * nr_ * d_lanes_), *values = take(key_panels_ * nr_ * d_lanes_);
-    Lane<T>* key_columns = take(d_panels_ * nr_ * n_lanes_);
+    Lane<T>*keys = take(columns(n_) * d_lanes_), *values = take(columns(n_) * d_lanes_);
+    Lane<T>* key_columns = take(d_columns_ * n_lanes_);
     Lane<T>*query_tiles = take(block_ * d_lanes_), *dout_tiles = take(block_ * d_lanes_);
     Lane<T>* row_tile = take(mr_ * n_lanes_);
-    Lane<T>*query_columns = take(d_panels_ * nr_ * block_lanes_), *dout_columns = take(d_panels_ * nr_ * block_lanes_);
-    Lane<T>*p_tiles = take(n_tiles_ * tile_), *ds_tiles = take(n_tiles_ * tile_);
+    Lane<T>*query_columns = take(d_columns_ * block_lanes_), *dout_columns = take(d_columns_ * block_lanes_);
     float *p = scores, *ds = scores + block_ * score_ld_;
     const float scale = 1.0f / std::sqrt(static_cast<float>(d_));
 
-    for (std::size_t j = 0; j < key_panels_; ++j) {
-      const std::size_t some = std::min(nr_, n_ - j * nr_);
-      kernel_.pack(k + j * nr_ * ld, ld, some, d_, nr_, keys + j * nr_ * d_lanes_);
-      kernel_.pack(v + j * nr_ * ld, ld, some, d_, nr_, values + j * nr_ * d_lanes_);
+    for (std::size_t j = 0; j < n_; j += nr_) {
+      kernel_.pack(k + j * ld, ld, std::min(nr_, n_ - j), d_, panel(n_ - j), keys + j * d_lanes_);
+      kernel_.pack(v + j * ld, ld, std::min(nr_, n_ - j), d_, panel(n_ - j), values + j * d_lanes_);
     }
     pack_columns(k, ld, n_, key_columns, n_lanes_);
 
@@ -75,56 +73,61 @@ class AttentionHead {
         kernel_.pack(q_block + i * ld, ld, std::min(mr_, count - i), d_, mr_, query_tiles + i * d_lanes_);
         kernel_.pack(dout_block + i * out_ld, out_ld, std::min(mr_, count - i), d_, mr_, dout_tiles + i * d_lanes_);
       }
-      for (std::size_t j = 0; j < key_panels_; ++j)
+      for (std::size_t j = 0; j < n_; j += nr_)
         for (std::size_t i = 0; i < count; i += mr_) {
-          const std::size_t some = std::min(mr_, count - i), cols = std::min(nr_, n_ - j * nr_);
-          const std::size_t at = i * score_ld_ + j * nr_, panel = j * nr_ * d_lanes_;
-          kernel_.product_tile(query_tiles + i * d_lanes_, keys + panel, d_lanes_, p + at, score_ld_, some, cols, {},
-                               keys);
-          kernel_.product_tile(dout_tiles + i * d_lanes_, values + panel, d_lanes_, ds + at, score_ld_, some, cols, {},
-                               keys);
+          const std::size_t some = std::min(mr_, count - i), cols = std::min(nr_, n_ - j), at = i * score_ld_ + j;
+          product(query_tiles + i * d_lanes_, mr_, keys + j * d_lanes_, d_lanes_, p + at, score_ld_, some, cols);
+          product(dout_tiles + i * d_lanes_, mr_, values + j * d_lanes_, d_lanes_, ds + at, score_ld_, some, cols);
         }
       gradients.softmax(p, ds, count, n_, score_ld_, scale);
       for (std::size_t i = 0; i < count; i += mr_) {  // dQ = dS K
         const std::size_t some = std::min(mr_, count - i);
         kernel_.pack(ds + i * score_ld_, score_ld_, some, n_, mr_, row_tile);
-        for (std::size_t j = 0; j < d_panels_; ++j)
-          kernel_.product_tile(row_tile, key_columns + j * nr_ * n_lanes_, n_lanes_, dq + (row + i) * ld + j * nr_, ld,
-                               some, std::min(nr_, d_ - j * nr_), {}, keys);
+        for (std::size_t j = 0; j < d_; j += nr_)
+          product(row_tile, mr_, key_columns + j * n_lanes_, n_lanes_, dq + (row + i) * ld + j, ld, some,
+                  std::min(nr_, d_ - j));
       }
-      // dK += dS^T Q, dV += P^T dO: sums over the rows of the block
+      // dK += dS^T Q, dV += P^T dO: sums over the rows of the block. Rows of P and dS are columns of the left side as they
+      // stand, or, with bfloat16, in pairs.
       pack_columns(q_block, ld, count, query_columns, block_lanes_);
       pack_columns(dout_block, out_ld, count, dout_columns, block_lanes_);
-      for (std::size_t r = 0; r < count; r += 16)
-        for (std::size_t t = 0; t < n_tiles_; ++t) {
-          const std::size_t cols = std::min(mr_, n_ - t * mr_), some = std::min<std::size_t>(16, count - r);
-          const std::size_t from = r * score_ld_ + t * mr_, to = t * tile_ + r / per_lane * mr_;
-          kernel_.pack_transposed(p + from, score_ld_, cols, some, mr_, p_tiles + to);
-          kernel_.pack_transposed(ds + from, score_ld_, cols, some, mr_, ds_tiles + to);
-        }
-      const Epilogue<float> store{row ? Store::scale_add : Store::plain, nullptr, nullptr};
-      for (std::size_t j = 0; j < d_panels_; ++j)
-        for (std::size_t t = 0; t < n_tiles_; ++t) {
-          const std::size_t some = std::min(mr_, n_ - t * mr_), cols = std::min(nr_, d_ - j * nr_);
-          const std::size_t at = t * mr_ * ld + j * nr_, panel = j * nr_ * block_lanes_;
-          kernel_.product_tile(ds_tiles + t * tile_, query_columns + panel, lanes(count), dk + at, ld, some, cols,
-                               store, keys);
-          kernel_.product_tile(p_tiles + t * tile_, dout_columns + panel, lanes(count), dv + at, ld, some, cols, store,
-                               keys);
+      const Lane<T>*p_rows = in_pairs(p, count, room), *ds_rows = in_pairs(ds, count, room + block_lanes_ * score_ld_);
+      for (std::size_t j = 0; j < d_; j += nr_)
+        for (std::size_t t = 0; t < n_; t += mr_) {
+          const std::size_t some = std::min(mr_, n_ - t), cols = std::min(nr_, d_ - j), at = t * ld + j;
+          product(ds_rows + t, score_ld_, query_columns + j * block_lanes_, lanes(count), dk + at, ld, some, cols, row > 0);
+          product(p_rows + t, score_ld_, dout_columns + j * block_lanes_, lanes(count), dv + at, ld, some, cols, row > 0);
         }
     }
   }
 
  private:
+  static constexpr bool pairs = per_lane == 2;
   static std::size_t lanes(std::size_t count) { return ceil_div(count, per_lane); }
+  /// The width of a panel of which `left` columns remain, and of all panels of n columns: the last may be half as wide.
+  std::size_t panel(std::size_t left) const { return left > nr_ / 2 ? nr_ : nr_ / 2; }
+  std::size_t columns(std::size_t n) const { return ceil_div(n, nr_ / 2) * (nr_ / 2); }
   void pack_columns(const float* x, std::size_t ld, std::size_t count, Lane<T>* to, std::size_t stride) const {
-    for (std::size_t j = 0; j < d_panels_; ++j)
-      kernel_.pack_transposed(x + j * nr_, ld, std::min(nr_, d_ - j * nr_), count, nr_, to + j * nr_ * stride);
+    for (std::size_t j = 0; j < d_; j += nr_)
+      kernel_.pack_transposed(x + j, ld, std::min(nr_, d_ - j), count, panel(d_ - j), to + j * stride);
+  }
+  const Lane<T>* in_pairs(const float* x, std::size_t count, Lane<T>* to) const {
+    if constexpr (pairs) {
+      for (std::size_t r = 0; r < count; r += 16)  // a few rows at a time: whole lines of memory are read
+        kernel_.pack_transposed(x + r * score_ld_, score_ld_, score_ld_, std::min<std::size_t>(16, count - r), score_ld_,
+                                to + r / 2 * score_ld_);
+      return to;
+    } else {
+      return x;
+    }
+  }
+  void product(const Lane<T>* tile, std::size_t stride, const Lane<T>* panel, std::size_t lanes, float* y, std::size_t ld,
+               std::size_t rows, std::size_t cols, bool add = false) const {
+    kernel_.product_strided(tile, stride, panel, lanes, y, ld, rows, cols, {Store::plain, nullptr, nullptr, add}, panel);
   }
 
   const ProductKernels<T>& kernel_;
-  std::size_t n_, d_, mr_, nr_, block_, n_lanes_, d_lanes_, block_lanes_, key_panels_, d_panels_, n_tiles_, score_ld_,
-      tile_;
+  std::size_t n_, d_, mr_, nr_, block_, n_lanes_, d_lanes_, block_lanes_, d_columns_, score_ld_;
 };
 
 // One row of scores at a time.

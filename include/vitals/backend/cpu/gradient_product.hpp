@@ -16,6 +16,10 @@
 
 namespace vitals::inline v0::backend::cpu {
 
+/// `to` becomes (diag(scale) W)^T (K, N), packed in the memory that it has; `scale` (N) may be null.
+template <class T>
+void transpose(Executor& executor, const PackedMatrix<T>& w, const Wide<T>* scale, PackedMatrix<T>& to);
+
 /// dX (M, K) = dY (M, N) diag(scale) W, or added to dX; `scale` (N) may be null. Row strides ldy, ldx.
 template <class T>
 void input_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, std::size_t m, const PackedMatrix<T>& w,

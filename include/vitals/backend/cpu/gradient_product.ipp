@@ -141,7 +141,7 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
     });
     const std::size_t block = std::max<std::size_t>(1, gradient_tile_bytes / (tile_size * sizeof(Lane<T>)));
     const std::size_t blocks = ceil_div(tiles, block);
-    const Epilogue<float> epilogue{add || first ? Store::scale_add : Store::plain, nullptr, nullptr};
+    const Epilogue<float> epilogue{Store::plain, nullptr, nullptr, add || first};
     executor.run(blocks * panels, [&](std::size_t task) {
       const std::size_t column = task % panels * nr;
       for (std::size_t t = task / panels * block; t < std::min(tiles, (task / panels + 1) * block); ++t)
@@ -169,28 +169,28 @@ void portable_weight_gradient(Executor& executor, const T* dy, std::size_t ldy, 
 }  // namespace detail
 
 template <class T>
-void input_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, std::size_t m, const PackedMatrix<T>& w,
-                    const Wide<T>* scale, Wide<T>* dx, std::size_t ldx, bool add) {
-  using Access = detail::PackedAccess<T>;
-  PackedMatrix<T>& turned = detail::transposed_scratch<T>();
-  [[maybe_unused]] bool done = false;
+void transpose(Executor& executor, const PackedMatrix<T>& w, const Wide<T>* scale, PackedMatrix<T>& to) {
 #if VITALS_VECTOR_EXTENSIONS
   if constexpr (!std::is_same_v<T, double>)
-    if (const auto* kernel = product_kernels<T>(w.isa())) {
-      detail::transpose_panels<T>(executor, *kernel, w, scale,
-                                  Access::reshape(turned, w.cols(), w.rows(), w.isa(), kernel->nr));
-      done = true;
-    }
+    if (const auto* kernel = product_kernels<T>(w.isa()))
+      return detail::transpose_panels<T>(
+          executor, *kernel, w, scale,
+          detail::PackedAccess<T>::reshape(to, w.cols(), w.rows(), w.isa(), kernel->nr));
 #endif
-  if (!done) {
-    const std::size_t n = w.rows(), k = w.cols();
-    Buffer<Wide<T>> plain(n * k), flipped(n * k);
-    w.unpack(plain.data());
-    for (std::size_t i = 0; i < n; ++i)
-      for (std::size_t p = 0; p < k; ++p)
-        flipped.data()[p * n + i] = plain.data()[i * k + p] * (scale ? scale[i] : Wide<T>(1));
-    turned = PackedMatrix<T>(executor, flipped.data(), n, k, n);
-  }
+  const std::size_t n = w.rows(), k = w.cols();
+  Buffer<Wide<T>> plain(n * k), flipped(n * k);
+  w.unpack(plain.data());
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t p = 0; p < k; ++p)
+      flipped.data()[p * n + i] = plain.data()[i * k + p] * (scale ? scale[i] : Wide<T>(1));
+  to = PackedMatrix<T>(executor, flipped.data(), n, k, n);
+}
+
+template <class T>
+void input_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, std::size_t m, const PackedMatrix<T>& w,
+                    const Wide<T>* scale, Wide<T>* dx, std::size_t ldx, bool add) {
+  PackedMatrix<T>& turned = detail::transposed_scratch<T>();
+  transpose(executor, w, scale, turned);
   product<T>(executor, dy, ldy, m, turned, dx, ldx, {add ? Store::scale_add : Store::plain, nullptr, nullptr});
 }
 
@@ -247,6 +247,7 @@ void write_group(PackedMatrix<T>& w, std::size_t group, const Wide<T>* rows) {
 
 #if !VITALS_HEADER_ONLY
 #define VITALS_INSTANTIATE(T)                                                                                        \
+  template void transpose<T>(Executor&, const PackedMatrix<T>&, const Wide<T>*, PackedMatrix<T>&);                   \
   template void input_gradient<T>(Executor&, const Wide<T>*, std::size_t, std::size_t, const PackedMatrix<T>&,       \
                                   const Wide<T>*, Wide<T>*, std::size_t, bool);                                      \
   template void weight_gradient<T>(Executor&, const Wide<T>*, std::size_t, const Wide<T>*, std::size_t, std::size_t, \

@@ -27,6 +27,9 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
                              const Scalar* scale, Scalar* dx, std::size_t ldx, bool add) {
     cpu::input_gradient<T>(e, dy, ldy, m, w, scale, dx, ldx, add);
   }
+  static void transpose(Executor& e, const Weight& w, const Scalar* scale, Weight& to) {
+    cpu::transpose<T>(e, w, scale, to);
+  }
   static void weight_gradient(Executor& e, const Scalar* dy, std::size_t ldy, const Scalar* x, std::size_t ldx,
                               std::size_t m, std::size_t out, std::size_t in, Scalar* dw, bool add) {
     cpu::weight_gradient<T>(e, dy, ldy, x, ldx, m, out, in, dw, add);
