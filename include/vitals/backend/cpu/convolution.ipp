@@ -209,7 +209,7 @@ void convolution_input_gradient(Executor& executor, const Wide<T>* dy, std::size
 template <class T>
 void convolution_weight_gradient(Executor& executor, std::span<const MapPart<const Wide<T>>> inputs, const Wide<T>* dy,
                                  std::size_t out, const WindowShape& s, Wide<T>* dw) {
-  if (winograd_fits(s, out)) return winograd_weight_gradient<T>(executor, inputs, dy, out, s, dw);
+  if (winograd_gradient_fits(s, out)) return winograd_weight_gradient<T>(executor, inputs, dy, out, s, dw);
   const std::size_t height = s.out_height(), width = s.out_width(), kh = s.kernel_height, kw = s.kernel_width;
   const detail::Border border{
       s.height, s.width, s.in, s.padding, s.padding, 1, std::max(s.width + s.padding, (width - 1) * s.stride + 1)};

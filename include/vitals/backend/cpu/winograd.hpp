@@ -17,6 +17,7 @@
 // rounded are the transformed numbers.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -31,6 +32,13 @@ namespace vitals::inline v0::backend::cpu {
 /// Whether a convolution is of this kind, and wide enough to gain.
 inline bool winograd_fits(const WindowShape& s, std::size_t out) {
   return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.in >= 16 && out >= 16;
+}
+
+/// Into how many sums the gradient of the weight is split, so that tasks share none.
+inline std::size_t winograd_strips(std::size_t squares) { return std::clamp<std::size_t>(squares / 512, 1, 8); }
+/// Whether the gradient of the weight gains too: between very many channels its sums are larger than the caches.
+inline bool winograd_gradient_fits(const WindowShape& s, std::size_t out) {
+  return winograd_fits(s, out) && s.in * out <= 192 * 128;
 }
 
 /// G g G^T of every kernel of the weight (Out, In, 3, 3): 16 matrices (Out, In), or (In, Out) of the kernels turned by half a turn.

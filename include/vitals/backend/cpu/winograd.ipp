@@ -48,33 +48,37 @@ inline std::size_t squares_per_task(std::size_t in, std::size_t out, std::size_t
 /// From one of the 16 matrices to the next: an odd number of cache lines, so that they do not compete for the same places of the cache.
 inline std::size_t odd_lines(std::size_t numbers) { return (ceil_div(numbers, 16) | 1) * 16; }
 
-/// The side x side pixels of a map from (y, x) on; those outside are read from `zeros`.
+/// The side x side pixels of a map from (y, x) on, numbers from `channel` on; those outside are read from `zeros`.
 template <class T>
 std::array<const T*, 16> square_of(const Pixels<const T>& pixel, const Squares::Place& at, std::size_t side,
-                                   std::size_t padding, const T* zeros) {
+                                   std::size_t padding, const T* zeros, std::size_t channel = 0) {
   std::array<const T*, 16> pixels;
   const auto y = static_cast<std::ptrdiff_t>(at.y) - static_cast<std::ptrdiff_t>(padding);
   const auto x = static_cast<std::ptrdiff_t>(at.x) - static_cast<std::ptrdiff_t>(padding);
   for (std::size_t k = 0; k < side * side; ++k) {
     const T* address = pixel(at.image, y + static_cast<std::ptrdiff_t>(k / side), x + static_cast<std::ptrdiff_t>(k % side));
-    pixels[k] = address ? address : zeros;
+    pixels[k] = (address ? address : zeros) + channel;
   }
   return pixels;
 }
 
-/// B^T d B of squares [first, first + count), channels joined: 16 matrices (count, In), `plane` from each other.
+/// B^T d B of squares [first, first + count), of channels [begin, end) of the joined maps: 16 matrices (count, end - begin), `plane`
+/// from each other.
 template <class T>
 void transform_inputs(std::span<const MapPart<const T>> inputs, std::size_t height, std::size_t width, std::size_t padding,
-                      const Squares& squares, std::size_t first, std::size_t count, std::size_t in, const T* zeros, T* to,
-                      std::size_t plane) {
+                      const Squares& squares, std::size_t first, std::size_t count, std::size_t begin, std::size_t end,
+                      const T* zeros, T* to, std::size_t plane) {
   const auto& maps = map_kernels<T>(active_isa());
   for (std::size_t i = 0; i < count; ++i) {
     const auto place = squares[first + i];
-    T* at = to + i * in;
+    std::size_t offset = 0;
     for (const auto& part : inputs) {
-      const auto pixels = square_of<T>({part, height, width}, place, 4, padding, zeros);
-      maps.winograd_input(pixels.data(), part.channels, at, plane);
-      at += part.channels;
+      const std::size_t from = std::max(begin, offset), until = std::min(end, offset + part.channels);
+      if (from < until) {
+        const auto pixels = square_of<T>({part, height, width}, place, 4, padding, zeros, from - offset);
+        maps.winograd_input(pixels.data(), until - from, to + i * (end - begin) + from - begin, plane);
+      }
+      offset += part.channels;
     }
   }
 }
@@ -131,7 +135,8 @@ void winograd_convolution(Executor& executor, std::span<const MapPart<const Wide
     const std::size_t x_plane = detail::odd_lines(count * in), y_plane = detail::odd_lines(count * out);
     N* x = detail::convolution_scratch<N, 0>(16 * x_plane);
     N* y = detail::convolution_scratch<N, 1>(16 * y_plane);
-    detail::transform_inputs<N>(inputs, height, width, padding, squares, first, count, in, zeros.data(), x, x_plane);
+    detail::transform_inputs<N>(inputs, height, width, padding, squares, first, count, 0, in, zeros.data(), x,
+                                x_plane);
     for (std::size_t p = 0; p < 16; ++p)
       product<T>(here, x + p * x_plane, in, count, kernel[p], y + p * y_plane, out, {});
     for (std::size_t i = 0; i < count; ++i) {
@@ -161,36 +166,39 @@ void winograd_weight_gradient(Executor& executor, std::span<const MapPart<const 
   const std::size_t in = s.in, out_height = s.out_height(), out_width = s.out_width();
   const detail::Squares squares{out_height, out_width};
   const std::size_t all = s.batch * squares.each();
-  // A block of squares is transformed, then each task sums one of the 16 places for some input channels, block after block: nothing
-  // is shared and the order is one.
-  const std::size_t step = std::clamp<std::size_t>(12 * 1024 * 1024 / (16 * (in + out) * sizeof(N)), 96, 1024);
-  const std::size_t piece = 16, pieces = detail::ceil_div(step, piece);
-  const std::size_t chunk = detail::ceil_div(in, detail::ceil_div(in, 256)), chunks = detail::ceil_div(in, chunk);
-  const std::size_t x_plane = detail::odd_lines(step * in), g_plane = detail::odd_lines(step * out);
-  N* x = detail::convolution_scratch<N, 2>(16 * x_plane);
-  N* g = detail::convolution_scratch<N, 3>(16 * g_plane);
-  N* sums = detail::convolution_scratch<N, 4>(16 * out * in);
+  // A task sums the products of a strip of squares for some input channels: a few squares at a time, whose transforms stay in the
+  // level-2 cache with the sums. Strips are the same for any number of threads and are added in order.
+  const std::size_t strips = winograd_strips(all);
+  const std::size_t chunks = detail::ceil_div(in, 96), chunk = detail::ceil_div(in, chunks);
+  const std::size_t step = std::clamp<std::size_t>(640 * 1024 / (16 * (chunk + out) * sizeof(N)) / 8, 4, 32) * 8;
+  N* sums = detail::convolution_scratch<N, 4>(strips * 16 * out * in);
   const std::vector<N> zeros(std::max(in, out), N(0));
   const MapPart<const N> gradient{dy, out, false};
-  for (std::size_t first = 0; first < all; first += step) {
-    const std::size_t count = std::min(step, all - first);
-    executor.run(pieces, [&](std::size_t task) {
-      const std::size_t begin = std::min(count, task * piece), some = std::min(piece, count - begin);
-      detail::transform_inputs<N>(inputs, s.height, s.width, s.padding, squares, first + begin, some, in, zeros.data(),
-                                  x + begin * in, x_plane);
-      for (std::size_t i = begin; i < begin + some; ++i) {
+  executor.run(strips * chunks, [&](std::size_t task) {
+    detail::OnThisThread here;
+    const std::size_t strip = task / chunks, begin = task % chunks * chunk, columns = std::min(chunk, in - begin);
+    const std::size_t x_plane = detail::odd_lines(step * columns), g_plane = detail::odd_lines(step * out);
+    N* x = detail::convolution_scratch<N, 2>(16 * x_plane);
+    N* g = detail::convolution_scratch<N, 3>(16 * g_plane);
+    const std::size_t start = all * strip / strips, end = all * (strip + 1) / strips;
+    for (std::size_t first = start; first < end; first += step) {
+      const std::size_t count = std::min(step, end - first);
+      detail::transform_inputs<N>(inputs, s.height, s.width, s.padding, squares, first, count, begin, begin + columns,
+                                  zeros.data(), x, x_plane);
+      for (std::size_t i = 0; i < count; ++i) {
         const auto pixels =
             detail::square_of<N>({gradient, out_height, out_width}, squares[first + i], 2, 0, zeros.data());
         maps.winograd_gradient(pixels.data(), out, g + i * out, g_plane);
       }
-    });
-    executor.run(16 * chunks, [&](std::size_t task) {
-      detail::OnThisThread here;
-      const std::size_t p = task % 16, begin = task / 16 * chunk, columns = std::min(chunk, in - begin);
-      weight_gradient<T>(here, g + p * g_plane, out, x + p * x_plane + begin, in, count, out, columns,
-                         sums + (p * in + begin) * out, first > 0);
-    });
-  }
+      for (std::size_t p = 0; p < 16; ++p)
+        weight_gradient<T>(here, g + p * g_plane, out, x + p * x_plane, columns, count, out, columns,
+                           sums + ((strip * 16 + p) * in + begin) * out, first > start);
+    }
+  });
+  parallel_for(executor, 16 * in * out, 4096, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t strip = 1; strip < strips; ++strip)
+      for (std::size_t i = begin; i < end; ++i) sums[i] += sums[strip * 16 * in * out + i];
+  });
   executor.run(out, [&](std::size_t o) {
     for (std::size_t i = 0; i < in; ++i) {
       const std::size_t begin = i / chunk * chunk, columns = std::min(chunk, in - begin);
