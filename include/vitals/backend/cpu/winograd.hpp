@@ -35,10 +35,10 @@ inline bool winograd_fits(const WindowShape& s, std::size_t out) {
 }
 
 /// Into how many sums the gradient of the weight is split, so that tasks share none.
-inline std::size_t winograd_strips(std::size_t squares) { return std::clamp<std::size_t>(squares / 512, 1, 8); }
+inline std::size_t winograd_strips(std::size_t squares) { return std::clamp<std::size_t>(squares / 1024, 1, 8); }
 /// Whether the gradient of the weight gains too: between very many channels its sums are larger than the caches.
 inline bool winograd_gradient_fits(const WindowShape& s, std::size_t out) {
-  return winograd_fits(s, out) && s.in * out <= 192 * 128;
+  return winograd_fits(s, out) && s.in * out <= 384 * 192;
 }
 
 /// G g G^T of every kernel of the weight (Out, In, 3, 3): 16 matrices (Out, In), or (In, Out) of the kernels turned by half a turn.
