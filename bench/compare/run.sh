@@ -133,14 +133,17 @@ for part in "${own_parts[@]}"; do
         "${own_options[@]}" | tee "$out/decoder.md" ;;
     volume)
       # A decoder of some use: twelve of the training volumes, three epochs; volumes of the test split are timed.
-      mapfile -t volumes < <(awk -F, -v from="$hippocampus" '$3 == "test" && n++ < 4 { print from "/" $1 }' "$hippocampus/manifest.csv")
+      mapfile -t volumes < <(awk -F, -v from="$hippocampus" '$3 == "test" && n++ < 4 { print from "/" $1 }' \
+        "$hippocampus/manifest.csv")
       awk -F, -v from="$hippocampus" 'BEGIN { OFS = ","; left["train"] = 12; left["val"] = 2; left["test"] = 2 }
         NR == 1 { print; next } left[$3]-- > 0 { print from "/" $1, from "/" $2, $3, $4 }' "$hippocampus/manifest.csv" >"$out/volumes.csv"
       logged "$build/logs/decoder.log" "$build/examples/segment" --weights "$published" --data "$out/volumes.csv" \
         --mask-values 0,1,2 --intensity p5p95 --loss combined --lrs 0.01 --epochs 3 --bootstrap 0 --quiet \
-        --report "$out/volume_decoder.json" --save-decoder "$out/volume_decoder.safetensors" || die "no decoder; see $build/logs/decoder.log"
+        --report "$out/volume_decoder.json" --save-decoder "$out/volume_decoder.safetensors" ||
+        die "no decoder; see $build/logs/decoder.log"
       "$venv/bin/python" "$here/volume.py" --program "$build/examples/segment_volume" --weights "$published" \
-        --decoder "$out/volume_decoder.safetensors" --out "$out/volume.json" "${own_options[@]}" "${volumes[@]}" | tee "$out/volume.md" ;;
+        --decoder "$out/volume_decoder.safetensors" --out "$out/volume.json" "${own_options[@]}" "${volumes[@]}" |
+        tee "$out/volume.md" ;;
   esac
 done
 if [ ${#own_parts[@]} -gt 0 ] && [ -z "$parts" ]; then exit 0; fi

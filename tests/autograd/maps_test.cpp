@@ -323,8 +323,8 @@ TEST_CASE("convolutions of any size, stride and border, in both precisions, the 
     const std::size_t in = wide ? pick(16, channels) : pick(1, 20), out = wide ? pick(16, channels) : pick(1, 40);
     const std::array<std::size_t, 4> shape{pick(1, 4), pick(large ? 40 : k, most), pick(k, most), in};
     const std::size_t split = pick(0, in);
-    INFO("trial " << trial << ": map " << vt::to_string(shape) << ", split " << split << ", kernel " << k << ", padding "
-                  << padding << ", stride " << stride << ", out " << out);
+    INFO("trial " << trial << ": map " << vt::to_string(shape) << ", split " << split << ", kernel " << k
+                  << ", padding " << padding << ", stride " << stride << ", out " << out);
     std::vector<float> x(shape[0] * shape[1] * shape[2] * shape[3]), weight(out * shape[3] * k * k);
     vt::Rng rng(100 + static_cast<unsigned>(trial));
     for (auto* v : {&x, &weight})

@@ -84,7 +84,8 @@ void run_convolution(Executor& executor, std::span<const MapPart<const Wide<T>>>
     const std::size_t pitch = stride == 1 ? border.pitch : out_width;
     Wide<T>* y = convolution_scratch<Wide<T>, 1>((count * pitch + pixels) * out);
     for (std::size_t ky = 0; ky < kernel_height; ++ky) {
-      const Epilogue<Wide<T>> epilogue{ky ? Store::scale_add : Store::plain, ky || !bias ? nullptr : biases.data(), nullptr};
+      const Epilogue<Wide<T>> epilogue{ky ? Store::scale_add : Store::plain, ky || !bias ? nullptr : biases.data(),
+                                       nullptr};
       const Wide<T>* from = x + ky * border.row();
       if (stride == 1)
         product<T>(here, from, pixels * border.channels, ceil_div((count - 1) * pitch + out_width, pixels),
@@ -154,7 +155,8 @@ void convolution(Executor& executor, std::span<const MapPart<const Wide<T>>> inp
                  const PackedKernel<T>& kernel, const Wide<T>* bias, Wide<T>* y) {
   if (!kernel.transformed.empty()) {
     const std::array<MapPart<Wide<T>>, 1> whole{{{y, kernel.transformed[0].rows(), false}}};
-    return winograd_convolution<T>(executor, inputs, s.batch, s.height, s.width, s.padding, kernel.transformed, bias, whole);
+    return winograd_convolution<T>(executor, inputs, s.batch, s.height, s.width, s.padding, kernel.transformed, bias,
+                                   whole);
   }
   const std::size_t height = s.out_height(), width = s.out_width(), out = kernel.rows[0].rows() / kernel.pixels;
   const detail::Border border{

@@ -56,7 +56,8 @@ std::array<const T*, 16> square_of(const Pixels<const T>& pixel, const Squares::
   const auto y = static_cast<std::ptrdiff_t>(at.y) - static_cast<std::ptrdiff_t>(padding);
   const auto x = static_cast<std::ptrdiff_t>(at.x) - static_cast<std::ptrdiff_t>(padding);
   for (std::size_t k = 0; k < side * side; ++k) {
-    const T* address = pixel(at.image, y + static_cast<std::ptrdiff_t>(k / side), x + static_cast<std::ptrdiff_t>(k % side));
+    const T* address =
+        pixel(at.image, y + static_cast<std::ptrdiff_t>(k / side), x + static_cast<std::ptrdiff_t>(k % side));
     pixels[k] = (address ? address : zeros) + channel;
   }
   return pixels;
@@ -65,9 +66,9 @@ std::array<const T*, 16> square_of(const Pixels<const T>& pixel, const Squares::
 /// B^T d B of squares [first, first + count), of channels [begin, end) of the joined maps: 16 matrices (count, end - begin), `plane`
 /// from each other.
 template <class T>
-void transform_inputs(std::span<const MapPart<const T>> inputs, std::size_t height, std::size_t width, std::size_t padding,
-                      const Squares& squares, std::size_t first, std::size_t count, std::size_t begin, std::size_t end,
-                      const T* zeros, T* to, std::size_t plane) {
+void transform_inputs(std::span<const MapPart<const T>> inputs, std::size_t height, std::size_t width,
+                      std::size_t padding, const Squares& squares, std::size_t first, std::size_t count,
+                      std::size_t begin, std::size_t end, const T* zeros, T* to, std::size_t plane) {
   const auto& maps = map_kernels<T>(active_isa());
   for (std::size_t i = 0; i < count; ++i) {
     const auto place = squares[first + i];
@@ -135,8 +136,7 @@ void winograd_convolution(Executor& executor, std::span<const MapPart<const Wide
     const std::size_t x_plane = detail::odd_lines(count * in), y_plane = detail::odd_lines(count * out);
     N* x = detail::convolution_scratch<N, 0>(16 * x_plane);
     N* y = detail::convolution_scratch<N, 1>(16 * y_plane);
-    detail::transform_inputs<N>(inputs, height, width, padding, squares, first, count, 0, in, zeros.data(), x,
-                                x_plane);
+    detail::transform_inputs<N>(inputs, height, width, padding, squares, first, count, 0, in, zeros.data(), x, x_plane);
     for (std::size_t p = 0; p < 16; ++p)
       product<T>(here, x + p * x_plane, in, count, kernel[p], y + p * y_plane, out, {});
     for (std::size_t i = 0; i < count; ++i) {
@@ -222,13 +222,12 @@ void winograd_weight_gradient(Executor& executor, std::span<const MapPart<const 
 }
 
 #if !VITALS_HEADER_ONLY
-#define VITALS_INSTANTIATE(T)                                                                                       \
-  template std::vector<PackedMatrix<T>> winograd_kernel<T>(Executor&, const Wide<T>*, std::size_t, std::size_t,     \
-                                                           bool);                                                   \
-  template void winograd_convolution<T>(Executor&, std::span<const MapPart<const Wide<T>>>, std::size_t,            \
-                                        std::size_t, std::size_t, std::size_t, const std::vector<PackedMatrix<T>>&, \
-                                        const Wide<T>*, std::span<const MapPart<Wide<T>>>);                         \
-  template void winograd_weight_gradient<T>(Executor&, std::span<const MapPart<const Wide<T>>>, const Wide<T>*,     \
+#define VITALS_INSTANTIATE(T)                                                                                          \
+  template std::vector<PackedMatrix<T>> winograd_kernel<T>(Executor&, const Wide<T>*, std::size_t, std::size_t, bool); \
+  template void winograd_convolution<T>(Executor&, std::span<const MapPart<const Wide<T>>>, std::size_t, std::size_t,  \
+                                        std::size_t, std::size_t, const std::vector<PackedMatrix<T>>&, const Wide<T>*, \
+                                        std::span<const MapPart<Wide<T>>>);                                            \
+  template void winograd_weight_gradient<T>(Executor&, std::span<const MapPart<const Wide<T>>>, const Wide<T>*,        \
                                             std::size_t, const WindowShape&, Wide<T>*);
 VITALS_INSTANTIATE(float)
 VITALS_INSTANTIATE(double)
