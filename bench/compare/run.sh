@@ -9,7 +9,9 @@
 #   --precisions LIST  float32, bfloat16, int8; default those that vitals has
 #   --peers LIST       torch, torch-compiled, onnxruntime, onnxruntime-fused, openvino, numpy, faiss; default all
 #   --parts LIST       features (times), memory, threads (one against all, ViT-B), knn, auroc, training (steps of the
-#                      cells of batch 8 beside PyTorch + PEFT), training-memory; default all
+#                      cells of batch 8 beside PyTorch + PEFT), training-memory; default all these. Only when named:
+#                      decoder (steps of the segmentation decoders, segmentation.py), volume (masks of NIfTI volumes
+#                      beside PyTorch + MONAI, file in, file out, volume.py; trains a decoder on ../shared first)
 #   --methods LIST     what is trained: full, lora, bitfit, head; default all
 #   --prepare          only make and keep the models that the peers load (a run makes those that are missing)
 #   --threads N        threads of every side (default 2)
@@ -62,6 +64,26 @@ while [ $# -gt 0 ]; do
 done
 venv=${venv:-$build/venv} out=${out:-$build/compare}
 
+# Parts with a script of their own.
+own_parts=()
+for part in decoder volume; do
+  if [[ ,$parts, == *,$part,* ]]; then
+    own_parts+=("$part")
+    parts=$(tr , '\n' <<<"$parts" | grep -vx "$part" | paste -sd , || true)
+  fi
+done
+if [ ${#own_parts[@]} -gt 0 ]; then
+  for ((i = 0; i < ${#options[@]}; i++)); do
+    if [ "${options[i]}" = --parts ]; then options[i + 1]=$parts; fi
+  done
+fi
+shared=${VITALS_SHARED:-$root/../shared}
+hippocampus=$shared/data/msd_hippocampus
+published=$shared/weights/dinov2_vits14/dinov2_vits14_pretrain.pth
+if [[ " ${own_parts[*]} " == *" volume "* ]]; then
+  [ -f "$published" ] && [ -f "$hippocampus/manifest.csv" ] || die "the part volume needs weights and data in $shared"
+fi
+
 stage "peers ($venv)"
 wanted=(numpy safetensors threadpoolctl)
 # PyTorch holds the model that the others are converted from.
@@ -70,6 +92,8 @@ wanted=(numpy safetensors threadpoolctl)
 [[ -z $peers || $peers == *openvino* ]] && wanted+=(openvino nncf)
 [[ (-z $peers || $peers == *torch*) && (-z $parts || $parts == *training*) ]] && wanted+=(peft)
 [[ -z $peers || $peers == *faiss* ]] && wanted+=(faiss-cpu)
+[ ${#own_parts[@]} -gt 0 ] && [ -z "$parts" ] && wanted=(numpy torch)
+[[ " ${own_parts[*]} " == *" volume "* ]] && wanted+=(monai nibabel)
 if [ ! -x "$venv/bin/python" ]; then
   # A virtual environment that is only half filled has no mark and is filled again.
   logged "$build/logs/venv.log" python3 -m venv "$venv" || die "no virtual environment (Debian: apt-get install python3-venv)"
@@ -87,9 +111,42 @@ stage "our side ($build)"
 launcher=()
 if command -v ccache >/dev/null; then launcher+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
 (cd "$root" && logged "$build/logs/configure.log" cmake --preset bench -B "$build" "${launcher[@]}") || die "configuration failed"
-logged "$build/logs/build.log" cmake --build "$build" -j "$(compile_jobs)" --target compare_worker || die "the build failed"
+targets=(compare_worker)
+[[ " ${own_parts[*]} " == *" decoder "* ]] && targets+=(segmentation_worker)
+[[ " ${own_parts[*]} " == *" volume "* ]] && targets+=(segment segment_volume)
+logged "$build/logs/build.log" cmake --build "$build" -j "$(compile_jobs)" --target "${targets[@]}" || die "the build failed"
 
 stage "rounds (load average now: $(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo unknown))"
-published=${VITALS_SHARED:-$root/../shared}/weights/dinov2_vits14/dinov2_vits14_pretrain.pth
+# What the scripts of their own take of the options.
+own_options=()
+for ((i = 0; i < ${#options[@]}; i++)); do
+  case ${options[i]} in
+    --threads | --rounds | --patience) own_options+=("${options[i]}" "${options[i + 1]}") ;;
+    --quick) own_options+=(--rounds 2 --patience 0) ;;
+  esac
+done
+mkdir -p "$out"
+for part in "${own_parts[@]}"; do
+  case $part in
+    decoder)
+      "$venv/bin/python" "$here/segmentation.py" --worker "$build/bench/segmentation_worker" --out "$out/decoder.json" \
+        "${own_options[@]}" | tee "$out/decoder.md" ;;
+    volume)
+      # A decoder of some use: twelve of the training volumes, three epochs; volumes of the test split are timed.
+      mapfile -t volumes < <(awk -F, -v from="$hippocampus" '$3 == "test" && n++ < 4 { print from "/" $1 }' \
+        "$hippocampus/manifest.csv")
+      awk -F, -v from="$hippocampus" 'BEGIN { OFS = ","; left["train"] = 12; left["val"] = 2; left["test"] = 2 }
+        NR == 1 { print; next } left[$3]-- > 0 { print from "/" $1, from "/" $2, $3, $4 }' "$hippocampus/manifest.csv" >"$out/volumes.csv"
+      logged "$build/logs/decoder.log" "$build/examples/segment" --weights "$published" --data "$out/volumes.csv" \
+        --mask-values 0,1,2 --intensity p5p95 --loss combined --lrs 0.01 --epochs 3 --bootstrap 0 --quiet \
+        --report "$out/volume_decoder.json" --save-decoder "$out/volume_decoder.safetensors" ||
+        die "no decoder; see $build/logs/decoder.log"
+      "$venv/bin/python" "$here/volume.py" --program "$build/examples/segment_volume" --weights "$published" \
+        --decoder "$out/volume_decoder.safetensors" --out "$out/volume.json" "${own_options[@]}" "${volumes[@]}" |
+        tee "$out/volume.md" ;;
+  esac
+done
+if [ ${#own_parts[@]} -gt 0 ] && [ -z "$parts" ]; then exit 0; fi
+
 [ -f "$published" ] && options+=(--published "$published")
 "$venv/bin/python" "$here/compare.py" --worker "$build/bench/compare_worker" --out "$out" --command "$command" "${options[@]}"

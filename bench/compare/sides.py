@@ -62,7 +62,7 @@ class Watch:
     """What share of the processors everything but our own processes took since the last call; None if not known."""
 
     def __init__(self, sides):
-        self.processes = [os.getpid()] + [side.process.pid for side in sides]
+        self.processes = [os.getpid()] + [side.process.pid for side in sides if side.process]
         self.before = self.now()
 
     def now(self):
@@ -70,9 +70,10 @@ class Watch:
             first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
             own = 0
             for process in self.processes:
-                # After the name in parentheses; fields 14 and 15 of proc(5): user and system time.
+                # After the name in parentheses; fields 14 to 17 of proc(5): user and system time, its own and that of children
+                # that have ended.
                 fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-                own += int(fields[11]) + int(fields[12])
+                own += sum(map(int, fields[11:15]))
         except (OSError, IndexError, ValueError):
             return None
         times = [int(t) for t in first]

@@ -31,7 +31,7 @@ struct Convolution {
   Map<B> operator()(Tape<B>& tape, const std::vector<Map<B>>& inputs) const {
     if (version_ != weight.version()) {
       const auto s = weight.shape();
-      packed_ = backend::Spatial<B>::pack_kernel(tape.executor, weight.data(), s[0], {0, 0, 0, s[1], s[2], s[3]});
+      packed_ = backend::Spatial<B>::pack_kernel(tape.executor, weight.data(), s[0], {0, 0, 0, s[1], s[2], s[3], stride});
       version_ = weight.version();
     }
     return ops::convolution(tape, inputs, weight, packed_, &bias, stride, padding);

@@ -7,6 +7,10 @@
 // and no column matrix (im2col) is ever written; only the bordered copy of a few rows of the map, in cache. The way back to the input
 // is the same with dY and the kernel turned by half a turn; dW_ky = dY^T X_ky.
 //
+// Where Out is small, a panel of the product holds the results of a few neighbouring pixels: the kernel stands in it as often, each
+// time In columns further on. (What is not a number spreads over those pixels.) Kernels of 3 x 3 between maps of many channels go
+// another way (winograd.hpp).
+//
 // Several maps of equal size may stand for their concatenation along the channels: they are joined in the bordered copy.
 #pragma once
 
@@ -21,10 +25,13 @@
 
 namespace vitals::inline v0::backend::cpu {
 
-/// A convolution's weight (Out, In, kh, kw), row-major as PyTorch has it, ready for products: a matrix for each row.
+/// A convolution's weight (Out, In, kh, kw), row-major as PyTorch has it, ready for products: a matrix for each row, or
+/// transformed (winograd.hpp).
 template <class T>
 struct PackedKernel {
-  std::vector<PackedMatrix<T>> rows;  ///< (Out, kw In) each
+  std::vector<PackedMatrix<T>> rows;  ///< (Out, kw In) each, or (P Out, (P + kw - 1) In) of P = `pixels` neighbours
+  std::size_t pixels = 1;
+  std::vector<PackedMatrix<T>> transformed;  ///< 16 of (Out, In), or none
 };
 
 template <class T>

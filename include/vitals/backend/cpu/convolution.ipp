@@ -5,30 +5,15 @@
 #include <array>
 #include <vector>
 
-#include <vitals/backend/cpu/buffer.hpp>
 #include <vitals/backend/cpu/convolution.hpp>
 #include <vitals/backend/cpu/gradient_product.hpp>
 #include <vitals/backend/cpu/gradient_rowwise.hpp>
+#include <vitals/backend/cpu/task_local.hpp>
+#include <vitals/backend/cpu/winograd.hpp>
 
 namespace vitals::inline v0::backend::cpu {
 
 namespace detail {
-
-/// A task's products run on the thread that has the task.
-class OnThisThread final : public Executor {
- public:
-  unsigned threads() const override { return 1; }
-  void run(std::size_t count, TaskRef task) override {
-    for (std::size_t i = 0; i < count; ++i) task(i);
-  }
-};
-
-/// A thread's own memory, by purpose.
-template <class T, int Purpose>
-T* convolution_scratch(std::size_t size) {
-  static thread_local Buffer<T> scratch;
-  return scratch.need(size);
-}
 
 /// How a map is laid out with its border: rows of `pitch` pixels, the zeros on the left of a row serve as those on the right of the
 /// row before. `spread` > 1: that many pixels stand where one was, the others zero (the way back of a stride).
@@ -82,9 +67,13 @@ template <class T, class StoreRows>
 void run_convolution(Executor& executor, std::span<const MapPart<const Wide<T>>> parts, const Border& border,
                      std::size_t batch, std::size_t stride, std::size_t out_height, std::size_t out_width,
                      const PackedKernel<T>& kernel, const Wide<T>* bias, StoreRows&& store_rows) {
-  const std::size_t kernel_height = kernel.rows.size(), depth = kernel.rows[0].cols(), out = kernel.rows[0].rows();
-  const std::size_t rows = convolution_rows(out_height, border.pitch, depth * sizeof(Lane<T>) / Packing<T>::per_lane);
+  const std::size_t kernel_height = kernel.rows.size(), depth = kernel.rows[0].cols(), pixels = kernel.pixels;
+  const std::size_t out = kernel.rows[0].rows() / pixels;
+  const std::size_t rows =
+      convolution_rows(out_height, border.pitch, depth * sizeof(Lane<T>) / (Packing<T>::per_lane * pixels));
   const std::size_t blocks = ceil_div(out_height, rows);
+  std::vector<Wide<T>> biases;
+  for (std::size_t i = 0; bias && i < pixels; ++i) biases.insert(biases.end(), bias, bias + out);
   executor.run(batch * blocks, [&](std::size_t task) {
     OnThisThread here;
     const std::size_t b = task / blocks, first = task % blocks * rows, count = std::min(rows, out_height - first);
@@ -93,12 +82,14 @@ void run_convolution(Executor& executor, std::span<const MapPart<const Wide<T>>>
     bordered_rows<Wide<T>>(parts, border, b, first * stride, needed, x);
     std::fill_n(x + needed * border.row(), depth, Wide<T>(0));
     const std::size_t pitch = stride == 1 ? border.pitch : out_width;
-    Wide<T>* y = convolution_scratch<Wide<T>, 1>(count * pitch * out);
+    Wide<T>* y = convolution_scratch<Wide<T>, 1>((count * pitch + pixels) * out);
     for (std::size_t ky = 0; ky < kernel_height; ++ky) {
-      const Epilogue<Wide<T>> epilogue{ky ? Store::scale_add : Store::plain, ky ? nullptr : bias, nullptr};
+      const Epilogue<Wide<T>> epilogue{ky ? Store::scale_add : Store::plain, ky || !bias ? nullptr : biases.data(),
+                                       nullptr};
       const Wide<T>* from = x + ky * border.row();
       if (stride == 1)
-        product<T>(here, from, border.channels, (count - 1) * pitch + out_width, kernel.rows[ky], y, out, epilogue);
+        product<T>(here, from, pixels * border.channels, ceil_div((count - 1) * pitch + out_width, pixels),
+                   kernel.rows[ky], y, pixels * out, epilogue);
       else
         for (std::size_t r = 0; r < count; ++r)
           product<T>(here, from + r * stride * border.row(), stride * border.channels, out_width, kernel.rows[ky],
@@ -108,12 +99,24 @@ void run_convolution(Executor& executor, std::span<const MapPart<const Wide<T>>>
   });
 }
 
+/// How many pixels share a panel: what a panel of 32 columns has room for, with stride 1 and a kernel of some width.
+inline std::size_t shared_pixels(std::size_t out, std::size_t kernel_width, std::size_t stride) {
+  return stride == 1 && kernel_width > 1 ? std::max<std::size_t>(1, 32 / out) : 1;
+}
+
+/// plain: rows of the kernel (Out, depth), depth = kw In, with In numbers of each pixel.
 template <class T>
-PackedKernel<T> packed_rows(Executor& executor, std::size_t rows, std::size_t out, std::size_t depth,
-                            const std::vector<Wide<T>>& plain) {
+PackedKernel<T> packed_rows(Executor& executor, std::size_t rows, std::size_t out, std::size_t depth, std::size_t in,
+                            std::size_t pixels, const std::vector<Wide<T>>& plain) {
   PackedKernel<T> kernel;
-  for (std::size_t ky = 0; ky < rows; ++ky)
-    kernel.rows.emplace_back(executor, plain.data() + ky * out * depth, depth, out, depth);
+  kernel.pixels = pixels;
+  const std::size_t wide = depth + (pixels - 1) * in;
+  std::vector<Wide<T>> repeated(pixels * out * wide);
+  for (std::size_t ky = 0; ky < rows; ++ky) {
+    for (std::size_t row = 0; row < pixels * out; ++row)
+      std::copy_n(plain.data() + (ky * out + row % out) * depth, depth, repeated.data() + row * wide + row / out * in);
+    kernel.rows.emplace_back(executor, repeated.data(), wide, pixels * out, wide);
+  }
   return kernel;
 }
 
@@ -128,13 +131,14 @@ PackedKernel<T> turned_kernel(Executor& executor, const Wide<T>* weight, std::si
       for (std::size_t o = 0; o < out; ++o)
         plain[((ky * s.in + i) * kw + kx) * out + o] = weight[((o * s.in + i) * kh + kh - 1 - ky) * kw + kw - 1 - kx];
   });
-  return packed_rows<T>(executor, kh, s.in, kw * out, plain);
+  return packed_rows<T>(executor, kh, s.in, kw * out, out, shared_pixels(s.in, kw, 1), plain);
 }
 
 }  // namespace detail
 
 template <class T>
 PackedKernel<T> pack_kernel(Executor& executor, const Wide<T>* weight, std::size_t out, const WindowShape& s) {
+  if (winograd_fits(s, out)) return {{}, 1, winograd_kernel<T>(executor, weight, out, s.in, false)};
   const std::size_t kh = s.kernel_height, kw = s.kernel_width;
   std::vector<Wide<T>> plain(kh * out * kw * s.in);
   executor.run(kh * kw, [&](std::size_t tap) {
@@ -143,13 +147,18 @@ PackedKernel<T> pack_kernel(Executor& executor, const Wide<T>* weight, std::size
       for (std::size_t i = 0; i < s.in; ++i)
         plain[((ky * out + o) * kw + kx) * s.in + i] = weight[((o * s.in + i) * kh + ky) * kw + kx];
   });
-  return detail::packed_rows<T>(executor, kh, out, kw * s.in, plain);
+  return detail::packed_rows<T>(executor, kh, out, kw * s.in, s.in, detail::shared_pixels(out, kw, s.stride), plain);
 }
 
 template <class T>
 void convolution(Executor& executor, std::span<const MapPart<const Wide<T>>> inputs, const WindowShape& s,
                  const PackedKernel<T>& kernel, const Wide<T>* bias, Wide<T>* y) {
-  const std::size_t height = s.out_height(), width = s.out_width(), out = kernel.rows[0].rows();
+  if (!kernel.transformed.empty()) {
+    const std::array<MapPart<Wide<T>>, 1> whole{{{y, kernel.transformed[0].rows(), false}}};
+    return winograd_convolution<T>(executor, inputs, s.batch, s.height, s.width, s.padding, kernel.transformed, bias,
+                                   whole);
+  }
+  const std::size_t height = s.out_height(), width = s.out_width(), out = kernel.rows[0].rows() / kernel.pixels;
   const detail::Border border{
       s.height, s.width, s.in, s.padding, s.padding, 1, std::max(s.width + s.padding, (width - 1) * s.stride + 1)};
   detail::run_convolution<T>(
@@ -164,6 +173,11 @@ template <class T>
 void convolution_input_gradient(Executor& executor, const Wide<T>* dy, std::size_t out, const Wide<T>* weight,
                                 const WindowShape& s, std::span<const MapPart<Wide<T>>> gradients) {
   if (std::none_of(gradients.begin(), gradients.end(), [](const auto& part) { return part.data != nullptr; })) return;
+  if (winograd_fits(s, out)) {
+    const std::array<MapPart<const Wide<T>>, 1> whole{{{dy, out, false}}};
+    return winograd_convolution<T>(executor, whole, s.batch, s.out_height(), s.out_width(), 2 - s.padding,
+                                   winograd_kernel<T>(executor, weight, out, s.in, true), nullptr, gradients);
+  }
   const auto kernel = detail::turned_kernel<T>(executor, weight, out, s);
   const std::size_t spread_width = (s.out_width() - 1) * s.stride + 1;
   const std::size_t padding_y = s.kernel_height - 1 - s.padding, padding_x = s.kernel_width - 1 - s.padding;
@@ -197,6 +211,7 @@ void convolution_input_gradient(Executor& executor, const Wide<T>* dy, std::size
 template <class T>
 void convolution_weight_gradient(Executor& executor, std::span<const MapPart<const Wide<T>>> inputs, const Wide<T>* dy,
                                  std::size_t out, const WindowShape& s, Wide<T>* dw) {
+  if (winograd_gradient_fits(s, out)) return winograd_weight_gradient<T>(executor, inputs, dy, out, s, dw);
   const std::size_t height = s.out_height(), width = s.out_width(), kh = s.kernel_height, kw = s.kernel_width;
   const detail::Border border{
       s.height, s.width, s.in, s.padding, s.padding, 1, std::max(s.width + s.padding, (width - 1) * s.stride + 1)};

@@ -30,6 +30,13 @@ struct MapKernels {
   void (*relu_backward)(const T* y, const T* dy, std::size_t n, T* dx);
   /// y = the sum of weights[k] * rows[k], n numbers each; added to y where `add`.
   void (*weighted_sum)(const T* const* rows, const T* weights, std::size_t count, std::size_t n, bool add, T* y);
+  /// B^T d B of winograd.hpp for n channels: d is 16 pixels, row by row, at pixels[k]; result p goes to `to + p plane`.
+  void (*winograd_input)(const T* const* pixels, std::size_t n, T* to, std::size_t plane);
+  /// A dy A^T of it, of 4 pixels.
+  void (*winograd_gradient)(const T* const* pixels, std::size_t n, T* to, std::size_t plane);
+  /// A^T m A + bias for n channels: number p of m stands at `m + p plane`; the 4 results go to pixels[k], or are added there; those
+  /// whose address is null are dropped. bias may be null.
+  void (*winograd_output)(const T* m, std::size_t plane, std::size_t n, const T* bias, bool add, T* const* pixels);
   /// y = exp(x), n numbers; in float x is clamped to [-87, 88]. y may be x.
   void (*exponentials)(const T* x, std::size_t n, T* y);
 };
