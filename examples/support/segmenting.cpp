@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/version.hpp>
 #include <vitals/data/datasets/segmentation_benchmarks.hpp>
 #include <vitals/data/nifti_volumes.hpp>
@@ -179,7 +180,7 @@ void segment(CommandLine& line, int argc, char** argv, std::string_view benchmar
   for (const auto& training : result.grid) {  // what val said about each rate
     if (training.curve.empty()) continue;
     vt::report::Result on_val;
-    on_val.name = decoder + " lr=" + number_text(training.lr);
+    on_val.name = decoder + " lr=" + vt::shortest_text(training.lr);
     on_val.split = "val";
     on_val.metric = "dice of the grid";
     on_val.value =

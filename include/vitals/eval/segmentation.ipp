@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/sha256.hpp>
 #include <vitals/eval/linear_heads.hpp>
 #include <vitals/eval/segmentation.hpp>
@@ -104,13 +105,13 @@ class SegmentationProtocol {
       std::vector<DecoderRun> runs;
       for (std::size_t i = first; i < std::min(rates, first + together); ++i)
         runs.push_back(
-            begin(options_.lrs[i], options_.seed, "lr-" + train::detail::exact_text(options_.lrs[i]), train_));
+            begin(options_.lrs[i], options_.seed, "lr-" + shortest_text(options_.lrs[i]), train_));
       train(runs, train_, val_);
       for (auto& run : runs) {
         finish(run);
         if (run.out.diverged) {
           failures += (failures.empty() ? "" : "; ") + run.failure;
-          result_.notes.push_back("rate " + train::detail::exact_text(run.out.lr) + ": " + run.failure);
+          result_.notes.push_back("rate " + shortest_text(run.out.lr) + ": " + run.failure);
         } else if (!result_.stopped && (best_values.empty() || run.out.dice > result_.val_dice)) {
           result_.lr = run.out.lr;
           result_.val_dice = run.out.dice;
@@ -139,7 +140,7 @@ class SegmentationProtocol {
     }
     const auto rows = result_.decoder->rows();
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].write(best_values[i]);
-    result_.name = std::string(heads::name(options_.decoder)) + " lr=" + train::detail::exact_text(result_.lr);
+    result_.name = std::string(heads::name(options_.decoder)) + " lr=" + shortest_text(result_.lr);
     result_.time.training = since(training);
     const auto testing = now();
     test();
@@ -159,7 +160,7 @@ class SegmentationProtocol {
     if (options_.lrs.empty()) throw ArgumentError("[segment] no learning rate");
     for (double lr : options_.lrs)
       if (!(lr > 0) || !std::isfinite(lr))
-        throw ArgumentError("[segment] learning rate " + std::to_string(lr), "", "use a number above 0");
+        throw ArgumentError("[segment] learning rate " + shortest_text(lr), "", "use a number above 0");
     if (options_.epochs == 0 || options_.batch == 0 || options_.feature_batch == 0)
       throw ArgumentError("[segment] 0 epochs, or a batch of 0 slices");
     if (options_.resume && options_.checkpoint.empty())
@@ -200,7 +201,7 @@ class SegmentationProtocol {
                                            executor_);
     if (options_.checkpoint.empty()) return run;
     run.folder = options_.checkpoint / folder;
-    const auto text = [](double x) { return train::detail::exact_text(x); };
+    const auto text = [](double x) { return shortest_text(x); };
     Sha256 sum;
     for (auto i : items) sum.update(std::to_string(i) + "\n");
     run.conditions = {

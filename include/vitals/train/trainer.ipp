@@ -2,13 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <memory>
 #include <utility>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/rng.hpp>
 #include <vitals/train/schedule.hpp>
 #include <vitals/train/trainer.hpp>
@@ -39,11 +39,6 @@ VITALS_INLINE Targets targets_of(const data::Dataset& dataset, const std::vector
 }
 
 namespace detail {
-
-VITALS_INLINE std::string exact_text(double x) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, x).ptr};
-}
 
 // One training: its place, and what a step, an evaluation and a checkpoint are.
 class Trainer {
@@ -95,7 +90,7 @@ class Trainer {
   void set_conditions(const transforms::Transform& transform) {
     conditions_ = options_.conditions;
     const auto& o = options_.optimizer;
-    const auto number = [&](const char* name, double value) { conditions_[name] = exact_text(value); };
+    const auto number = [&](const char* name, double value) { conditions_[name] = shortest_text(value); };
     conditions_["optimizer"] = name(o.kind);
     conditions_["transform"] = transform.name();
     conditions_["size"] = std::to_string(transform.size().height) + "x" + std::to_string(transform.size().width);
