@@ -20,6 +20,9 @@ void show_nifti(const std::filesystem::path& file, const std::filesystem::path& 
 /// The same of a DICOM file, and nothing of the patient. `raw`: frames, rows, columns, samples.
 void show_dicom(const std::filesystem::path& file, const std::filesystem::path& raw);
 
+/// What `inspect` says of a folder with the slices of one DICOM series, read as a volume.
+void show_series(const std::filesystem::path& folder);
+
 /// Which picture of a file of many: NIfTI by axis and slice, DICOM by frame.
 struct SliceChoice {
   std::size_t axis = 2;
