@@ -94,9 +94,8 @@ void body(support::CommandLine& line, int argc, char** argv) {
   }
   run.clock(method);
   if (!data.plot.empty())
-    vt::io::write_text_file(data.plot,
-                            vt::report::few_shot_svg(model.model + ", " + shots.selection, "AUROC", shots.shots, curves,
-                                                     shots.unit()));
+    vt::io::write_text_file(data.plot, vt::report::few_shot_svg(model.model + ", " + shots.selection, "AUROC",
+                                                                shots.shots, curves, shots.unit()));
   run.finish();
 }
 

@@ -71,7 +71,8 @@ int main(int argc, char** argv) {
       [&](support::CommandLine& line) {
         std::vector<std::filesystem::path> files;
         std::filesystem::path raw;
-        line.files("file", files, ".safetensors, .pth, PNG, JPEG, .nii, .nii.gz or DICOM; a folder: the slices of a DICOM series")
+        line.files("file", files,
+                   ".safetensors, .pth, PNG, JPEG, .nii, .nii.gz or DICOM; a folder: the slices of a DICOM series")
             .required();
         line.option(
             "--export", raw,

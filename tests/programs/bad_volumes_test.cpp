@@ -77,8 +77,8 @@ TEST_CASE("segment: volumes and masks that do not fit") {
   CHECK_THAT(refused(whole.substr(0, whole.size() - 100), false), Contains("ends before its data"));
   file = Volumes::box(1, 0);
   file.dims = {12, 7, 6};
-  CHECK_THAT(refused(file.bytes(), true), Contains("i1.nii.gz (line 3 of manifest.csv)") &&
-                                              Contains("12 x 14 x 3 voxels and its mask 12 x 7 x 6"));
+  CHECK_THAT(refused(file.bytes(), true),
+             Contains("i1.nii.gz (line 3 of manifest.csv)") && Contains("12 x 14 x 3 voxels and its mask 12 x 7 x 6"));
   CHECK_THAT(refused(Volumes::box(7, 0).bytes(), true),
              Contains("value 7 at (4, 5, 0)") && Contains("line 3") && Contains("0 to 1; --mask-values"));
   file = Volumes::box(1, 0);

@@ -19,14 +19,15 @@ TEST_CASE("inspect: a folder is a DICOM series; a slice that is missing is told"
   const auto done = test::run("inspect", {f.path().string()});
   INFO(done.err);
   REQUIRE(done.status == 0);
-  CHECK(done.out ==
-        "DICOM series, 4 slices from s9.dcm to s6.dcm\nsize: (2, 3, 4) (column, row, slice)\nrange: 0 to 13 (rescaled)\n"
-        "spacing: 1 x 2 x 2.5 mm\norientation: LPS\n");
+  CHECK(
+      done.out ==
+      "DICOM series, 4 slices from s9.dcm to s6.dcm\nsize: (2, 3, 4) (column, row, slice)\nrange: 0 to 13 (rescaled)\n"
+      "spacing: 1 x 2 x 2.5 mm\norientation: LPS\n");
   CHECK(test::run("inspect", {f.path().string(), "--export", (f / "x.npy").string()}).status == 2);
   std::filesystem::remove(f / "s8.dcm");
   const auto missing = test::run("inspect", {f.path().string()});
   CHECK(missing.status == 1);
   CHECK(missing.out.empty());
-  CHECK_THAT(missing.err, Contains("a slice is missing") && Contains("s9.dcm") && Contains("s7.dcm") &&
-                              !Contains("QUXLEY"));
+  CHECK_THAT(missing.err,
+             Contains("a slice is missing") && Contains("s9.dcm") && Contains("s7.dcm") && !Contains("QUXLEY"));
 }
