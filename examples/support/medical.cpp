@@ -12,6 +12,7 @@
 
 // Which parts there are is the build's to say (examples/CMakeLists.txt).
 #ifdef VITALS_WITH_NIFTI
+#include <vitals/data/nifti_volumes.hpp>
 #include <vitals/io/nifti.hpp>
 #include <vitals/io/orientation.hpp>
 #endif
@@ -63,6 +64,14 @@ FileKind kind_of(const std::filesystem::path& file) {
   // A safetensors file begins with a length and then "{".
   if (head.substr(128, 4) == "DICM" || (headless && head[8] != '{')) return FileKind::dicom;
   return FileKind::tensors;
+}
+
+const vt::data::VolumeFormat* volume_format() {
+#ifdef VITALS_WITH_NIFTI
+  return &vt::data::nifti();
+#else
+  return nullptr;
+#endif
 }
 
 void show_nifti([[maybe_unused]] const std::filesystem::path& file, [[maybe_unused]] const std::filesystem::path& raw) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include <vitals/data/segmentation_dataset.hpp>
 #include <vitals/io/image.hpp>
 
 namespace support {
@@ -14,6 +15,9 @@ enum class FileKind { tensors, picture, dicom, nifti };
 
 /// By the first bytes; a gzip stream is taken for NIfTI.
 FileKind kind_of(const std::filesystem::path& file);
+
+/// NIfTI as the volumes of a data set; nullptr where the programs were built without it.
+const vitals::data::VolumeFormat* volume_format();
 
 /// What `inspect` says of a NIfTI file: size, type, range, spacing, orientation. `raw`: the stored values as .npy, (Z, Y, X).
 void show_nifti(const std::filesystem::path& file, const std::filesystem::path& raw);
