@@ -96,7 +96,8 @@ VITALS_INLINE DicomSeries read_dicom_series(const std::filesystem::path& folder)
     for (std::size_t s = 1; s < slices.size(); ++s) gaps.push_back(slices[s].along - slices[s - 1].along);
     auto sorted = gaps;
     // The lower median: of two gaps the larger is where a slice is missing.
-    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>((sorted.size() - 1) / 2), sorted.end());
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>((sorted.size() - 1) / 2),
+                     sorted.end());
     const double usual = sorted[(sorted.size() - 1) / 2];
     for (std::size_t s = 1; s < slices.size(); ++s) {
       const std::string pair = detail::quoted_name(slices[s - 1].file) + " and " + detail::quoted_name(slices[s].file);
