@@ -92,19 +92,7 @@ void body(support::CommandLine& line, int argc, char** argv) {
   const auto results = support::score_ways(ways, files, data, bootstrap, seeds[0]);
   std::vector<vt::report::ScatterPoint> points;
   for (const auto& r : results) {
-    report.results.push_back(r.auroc);
-    report.results.push_back(r.difference);
-    const auto plain = [&](const char* metric, double value) {
-      vt::report::Result result;
-      result.name = r.name;
-      result.split = "train";
-      result.metric = metric;
-      result.value = value;
-      report.results.push_back(std::move(result));
-    };
-    plain("trainable_parameters", static_cast<double>(r.trainable));
-    if (r.seconds_per_step) plain("seconds_per_step", *r.seconds_per_step);
-    plain("peak_memory_mib", r.peak_memory_mib);
+    for (auto& row : support::rows_of(r)) report.results.push_back(std::move(row));
     if (r.auroc.value) points.push_back({r.name, r.peak_memory_mib, *r.auroc.value.value, r.auroc.ci95});
   }
   report.peak_memory_mib = vt::report::peak_memory_mib();

@@ -2,10 +2,7 @@
 //
 //   few_shot --weights dinov2_vits14_pretrain.pth --data manifest.csv --shots 1,2,4,8,16,all --report few.json --plot few.svg
 #include <algorithm>
-#include <charconv>
 
-#include <vitals/core/error.hpp>
-#include <vitals/eval/few_shot.hpp>
 #include <vitals/eval/linear_probe.hpp>
 #include <vitals/eval/mlknn.hpp>
 #include <vitals/io/atomic_file.hpp>
@@ -16,6 +13,7 @@
 #include "support/model.hpp"
 #include "support/probe.hpp"
 #include "support/run.hpp"
+#include "support/shots.hpp"
 
 namespace vt = vitals;
 
@@ -27,20 +25,14 @@ void body(support::CommandLine& line, int argc, char** argv) {
   support::DataOptions data(line, support::DataOptions::Plot::shots);
   support::ProbeOptions probe(line, 100);
   support::FineTuneOptions tuning(line, true);
-  std::vector<std::string> shots{"1", "2", "4", "8", "16", "all"};
-  std::size_t repeats = 3;
+  support::ShotOptions shots(line);
   std::vector<std::size_t> k{5};
-  std::string method = "mlknn", selection = "per-class";
-  line.option("--shots", shots, "numbers of training images; `all` is the whole train split");
+  std::string method = "mlknn";
   line.choice("--method", method, {"mlknn", "linear", "head", "full", "lora", "bitfit"},
               "what learns from them; the last four train as fine_tune does");
-  line.choice("--selection", selection, {"per-class", "study", "study-nih"},
-              "per-class: so many of each class, drawn by seed; study: so many in all, evenly spaced in the "
-              "manifest; study-nih: of each class the first so many patients who have nothing else");
-  line.option("--repeats", repeats, "draws for each number of shots (per-class)");
   line.option("--k", k, "numbers of neighbours of mlknn; at most the number of training images is used");
   line.parse(argc, argv);
-  if (repeats == 0) throw support::UsageError("--repeats: at least one");
+  if (shots.repeats == 0) throw support::UsageError("--repeats: at least one");
   const bool trains = method != "mlknn" && method != "linear";
   tuning.epochs = probe.epochs;
   tuning.augment = probe.augment;
@@ -49,29 +41,10 @@ void body(support::CommandLine& line, int argc, char** argv) {
   using Training = support::Run::Training;
   support::Run run(line, model, data, trains ? support::FineTuneOptions::training(method) : Training::no);
   const auto& set = run.dataset();
-  const auto train = set.indices(vt::data::Split::train);
-  // The images of a draw; every number of shots is checked before the features are computed.
-  const auto chosen = [&](const std::string& text, std::size_t repeat) {
-    if (text == "all") return train;
-    std::size_t n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error != std::errc() || *end != '\0' || n == 0)
-      throw support::UsageError("--shots: \"" + text + "\" is neither a number nor `all`");
-    if (selection == "study") return vt::eval::few_shot_study(set, n);
-    if (selection == "study-nih") {
-      auto items = vt::eval::few_shot_nih(set, n);
-      if (items.empty()) throw vt::DataError("no patient has images of one class only", data.manifest.string());
-      return items;
-    }
-    return vt::eval::few_shot_per_class(set, n, model.seed + repeat);
-  };
-  const auto draws = [&](const std::string& text) {  // what does not depend on the seed is done once
-    return selection != "per-class" || (text == "all" && method == "mlknn") ? std::size_t{1} : repeats;
-  };
-  for (const auto& text : shots) chosen(text, 0);
-  run.condition("shots", shots);
-  run.condition("selection", selection);
-  run.condition("repeats", repeats);
+  for (const auto& text : shots.shots) shots.items(set, text, 0);  // what is wrong is said before the long work
+  run.condition("shots", shots.shots);
+  run.condition("selection", shots.selection);
+  run.condition("repeats", shots.repeats);
   if (trains) {
     tuning.add_conditions(run, tuning.of(run, model, method));  // the method, too
   } else {
@@ -102,15 +75,16 @@ void body(support::CommandLine& line, int argc, char** argv) {
   std::vector<vt::report::ShotsCurve> curves;
   const std::size_t ways = method == "mlknn" ? k.size() : 1;
   std::size_t done = 0, total = 0;
-  for (const auto& text : shots) total += ways * draws(text);
+  const auto draws = [&](const std::string& text) { return shots.draws(text, method != "mlknn"); };
+  for (const auto& text : shots.shots) total += ways * draws(text);
   const auto progress = run.bar().sink();
   for (std::size_t way = 0; way < ways; ++way) {
     const std::string name = method == "mlknn" ? "mlknn k=" + std::to_string(k[way]) : method;
     auto& curve = curves.emplace_back(vt::report::ShotsCurve{name, {}, {}});
-    for (const auto& text : shots) {
+    for (const auto& text : shots.shots) {
       std::vector<vt::eval::Prediction> predictions;
       for (std::size_t repeat = 0; repeat < draws(text); ++repeat) {
-        predictions.push_back(learnt(way, chosen(text, repeat), repeat));
+        predictions.push_back(learnt(way, shots.items(set, text, model.seed + repeat), repeat));
         progress("few shots", ++done, total);
       }
       const auto result = run.score_repeats(name + " shots=" + text, predictions);  // mean and spread
@@ -120,11 +94,8 @@ void body(support::CommandLine& line, int argc, char** argv) {
   }
   run.clock(method);
   if (!data.plot.empty())
-    vt::io::write_text_file(data.plot,
-                            vt::report::few_shot_svg(model.model + ", " + selection, "AUROC", shots, curves,
-                                                     selection == "study"       ? "training images"
-                                                     : selection == "study-nih" ? "training patients of each class"
-                                                                                : "training images of each class"));
+    vt::io::write_text_file(data.plot, vt::report::few_shot_svg(model.model + ", " + shots.selection, "AUROC",
+                                                                shots.shots, curves, shots.unit()));
   run.finish();
 }
 

@@ -1,4 +1,4 @@
-// What is in a file? Tensors of a checkpoint and the preset they fit, a picture, a NIfTI volume or a DICOM image.
+// What is in a file? Tensors of a checkpoint and the preset they fit, a picture, a NIfTI volume, a DICOM image or a folder with a series.
 //
 //   inspect dinov2_vits14_pretrain.pth
 #include <algorithm>
@@ -71,7 +71,9 @@ int main(int argc, char** argv) {
       [&](support::CommandLine& line) {
         std::vector<std::filesystem::path> files;
         std::filesystem::path raw;
-        line.files("file", files, ".safetensors, .pth, PNG, JPEG, .nii, .nii.gz or DICOM").required();
+        line.files("file", files,
+                   ".safetensors, .pth, PNG, JPEG, .nii, .nii.gz or DICOM; a folder: the slices of a DICOM series")
+            .required();
         line.option(
             "--export", raw,
             "write the stored values of a picture as .npy: frames, rows, columns, samples (NIfTI: ..., z, y, x), "
@@ -79,6 +81,10 @@ int main(int argc, char** argv) {
         line.parse(argc, argv);
         if (files.size() != 1) throw support::UsageError("give one file");
         support::check_output(raw);
+        if (std::filesystem::is_directory(files[0])) {
+          if (!raw.empty()) throw support::UsageError("--export goes with a file");
+          return support::show_series(files[0]);
+        }
         switch (support::kind_of(files[0])) {
           case support::FileKind::picture:
             return show_picture(files[0], raw);

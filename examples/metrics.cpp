@@ -8,7 +8,6 @@
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/sha256.hpp>
 #include <vitals/core/version.hpp>
-#include <vitals/data/nifti_volumes.hpp>
 #include <vitals/io/atomic_file.hpp>
 #include <vitals/report/classification.hpp>
 #include <vitals/report/predictions.hpp>

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/version.hpp>
 
 namespace support {
@@ -56,7 +57,7 @@ void read(const std::string& flag, const std::string& text, std::vector<T>& valu
 std::string shown(const std::string& value) { return value; }
 std::string shown(const std::filesystem::path& value) { return value.string(); }
 std::string shown(std::size_t value) { return std::to_string(value); }
-std::string shown(double value) { return number_text(value); }
+std::string shown(double value) { return vitals::shortest_text(value); }
 template <class T>
 std::string shown(const std::vector<T>& values) {
   std::string text;
@@ -235,11 +236,6 @@ std::function<bool()> stop_on_signal() {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
   return [] { return interrupted != 0; };
-}
-
-std::string number_text(double value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
 }  // namespace support

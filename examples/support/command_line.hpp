@@ -67,7 +67,4 @@ int program(const std::string& name, const std::string& description, const std::
 /// at once.
 std::function<bool()> stop_on_signal();
 
-/// The shortest text that is read as the same number.
-std::string number_text(double value);
-
 }  // namespace support

@@ -233,6 +233,21 @@ std::vector<WayResult> score_ways(const std::vector<Way>& ways,
   return out;
 }
 
+std::vector<vt::report::Result> rows_of(const WayResult& r) {
+  std::vector<vt::report::Result> rows{r.auroc, r.difference};
+  const auto plain = [&](const char* metric, double value) {
+    auto& row = rows.emplace_back();
+    row.name = r.name;
+    row.split = "train";
+    row.metric = metric;
+    row.value = value;
+  };
+  plain("trainable_parameters", static_cast<double>(r.trainable));
+  if (r.seconds_per_step) plain("seconds_per_step", *r.seconds_per_step);
+  plain("peak_memory_mib", r.peak_memory_mib);
+  return rows;
+}
+
 std::string comparison_table(const std::vector<WayResult>& results) {
   using vt::report::fixed;
   const auto interval = [](const vt::report::Result& r) {

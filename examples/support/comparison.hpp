@@ -48,6 +48,9 @@ std::vector<WayResult> score_ways(const std::vector<Way>& ways,
                                   const std::vector<std::vector<std::filesystem::path>>& reports,
                                   const vitals::data::Dataset& data, std::size_t bootstrap, std::size_t seed);
 
+/// What a report says of a way: its scores, the difference, what it cost.
+std::vector<vitals::report::Result> rows_of(const WayResult& result);
+
 /// The study's table, as Markdown.
 std::string comparison_table(const std::vector<WayResult>& results);
 

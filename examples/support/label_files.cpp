@@ -7,10 +7,11 @@
 #include <vitals/core/error.hpp>
 #include <vitals/core/parallel.hpp>
 #include <vitals/core/version.hpp>
-#include <vitals/data/nifti_volumes.hpp>
+#include <vitals/data/segmentation_dataset.hpp>
 #include <vitals/io/csv.hpp>
 #include <vitals/report/segmentation.hpp>
 
+#include "medical.hpp"
 #include "progress_bar.hpp"
 
 namespace vt = vitals;
@@ -28,6 +29,9 @@ std::map<std::string, std::filesystem::path> masks_of(const std::filesystem::pat
     const std::string name = entry.path().filename().string();
     for (const std::string suffix : {".nii.gz", ".nii", ".png"})
       if (name.ends_with(suffix) && !name.starts_with(".")) {
+        if (suffix != ".png" && !volume_format())
+          throw vt::FormatError("NIfTI is not read by this program, which was built without nifti_clib",
+                                entry.path().string(), "install it (tools/install_packages.sh) and build again");
         const auto [at, fresh] = found.emplace(name.substr(0, name.size() - suffix.size()), entry.path());
         if (!fresh)
           throw vt::DataError("two masks of one name: " + at->second.filename().string() + " and " + name,
@@ -74,7 +78,7 @@ vt::report::Report LabelFiles::measured(vt::metrics::SegmentationOptions options
   for (std::size_t k = 0; k < classes; ++k)
     class_names.push_back(std::to_string(mask_values.empty() ? k : mask_values[k]));
   const auto read = [&](const std::filesystem::path& file) {
-    auto mask = vt::data::read_label_file(file, &vt::data::nifti());
+    auto mask = vt::data::read_label_file(file, volume_format());
     for (std::size_t i = 0; i < mask.values.size(); ++i) {
       auto& value = mask.values.data()[i];
       std::size_t k = value;

@@ -12,11 +12,14 @@
 
 // Which parts there are is the build's to say (examples/CMakeLists.txt).
 #ifdef VITALS_WITH_NIFTI
+#include <vitals/data/nifti_volumes.hpp>
 #include <vitals/io/nifti.hpp>
 #include <vitals/io/orientation.hpp>
 #endif
 #ifdef VITALS_WITH_DICOM
 #include <vitals/io/dicom.hpp>
+#include <vitals/io/dicom_series.hpp>
+#include <vitals/io/orientation.hpp>
 #endif
 
 namespace vt = vitals;
@@ -63,6 +66,14 @@ FileKind kind_of(const std::filesystem::path& file) {
   return FileKind::tensors;
 }
 
+const vt::data::VolumeFormat* volume_format() {
+#ifdef VITALS_WITH_NIFTI
+  return &vt::data::nifti();
+#else
+  return nullptr;
+#endif
+}
+
 void show_nifti([[maybe_unused]] const std::filesystem::path& file, [[maybe_unused]] const std::filesystem::path& raw) {
 #ifdef VITALS_WITH_NIFTI
   const auto header = vt::io::read_nifti_header(file);
@@ -107,6 +118,22 @@ void show_dicom([[maybe_unused]] const std::filesystem::path& file, [[maybe_unus
   if (!raw.empty()) vt::io::write_npy(raw, array.shape, array.dtype, array.bytes);
 #else
   left_out("DICOM", "GDCM", file);
+#endif
+}
+
+void show_series([[maybe_unused]] const std::filesystem::path& folder) {
+#ifdef VITALS_WITH_DICOM
+  const auto series = vt::io::read_dicom_series(folder);
+  const auto& values = series.volume.values;
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  const auto spacing = series.volume.spacing();
+  std::cout << "DICOM series, " << series.files.size() << " slices from " << series.files.front().filename().string()
+            << " to " << series.files.back().filename().string() << "\nsize: " << vt::to_string(values.shape())
+            << " (column, row, slice)\nrange: " << *low << " to " << *high << " (rescaled)\nspacing: " << spacing[0]
+            << " x " << spacing[1] << " x " << spacing[2]
+            << " mm\norientation: " << vt::io::orientation(series.volume.affine) << "\n";
+#else
+  left_out("DICOM", "GDCM", folder);
 #endif
 }
 

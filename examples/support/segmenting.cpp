@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/version.hpp>
 #include <vitals/data/datasets/segmentation_benchmarks.hpp>
 #include <vitals/data/nifti_volumes.hpp>
@@ -67,6 +68,13 @@ struct SegmentationData {
     return vt::data::read_segmentation_manifest(manifest, how);
   }
 };
+
+// "the class a" or "the classes a, b ...".
+std::string classes_text(const std::vector<std::string>& classes) {
+  std::string text = classes.size() == 1 ? "the class " : "the classes ";
+  for (std::size_t i = 0; i < classes.size() && i < 8; ++i) text += (i ? ", " : "") + classes[i];
+  return classes.size() > 8 ? text + " ... (" + std::to_string(classes.size()) + " in all)" : text;
+}
 
 }  // namespace
 
@@ -171,15 +179,15 @@ void segment(CommandLine& line, int argc, char** argv, std::string_view benchmar
   condition("bootstrap", static_cast<long long>(bootstrap));
   report.notes.insert(report.notes.end(), result.notes.begin(), result.notes.end());
   if (dataset.patients_overlap) report.notes.push_back("patients stand in more than one split: scores may be too good");
-  for (const auto& absent : dataset.absent_classes(vt::data::Split::train))
-    report.notes.push_back("no training mask has the class " + absent + ": it cannot be learnt");
-  for (const auto& absent : dataset.absent_classes(vt::data::Split::test))
-    report.notes.push_back("no test mask has the class " + absent);
+  if (const auto absent = dataset.absent_classes(vt::data::Split::train); !absent.empty())
+    report.notes.push_back("no training mask has " + classes_text(absent) + ", which cannot be learnt");
+  if (const auto absent = dataset.absent_classes(vt::data::Split::test); !absent.empty())
+    report.notes.push_back("no test mask has " + classes_text(absent));
 
   for (const auto& training : result.grid) {  // what val said about each rate
     if (training.curve.empty()) continue;
     vt::report::Result on_val;
-    on_val.name = decoder + " lr=" + number_text(training.lr);
+    on_val.name = decoder + " lr=" + vt::shortest_text(training.lr);
     on_val.split = "val";
     on_val.metric = "dice of the grid";
     on_val.value =

@@ -15,6 +15,7 @@
 namespace vt = vitals;
 namespace data = vitals::data;
 using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
 using Bytes = vt::Tensor<std::uint8_t, vt::dyn, vt::dyn, vt::dyn>;
 
 namespace {
@@ -133,7 +134,10 @@ TEST_CASE("what is wrong with a manifest or a mask is said with its place") {
   CHECK_THAT(fails(head + "a.png,am.png,train,p\n", {.mask_values = {0, 1}}),
              Contains("value 255 at row 0 column 0 of the mask am.png is no class, line 2") && Contains("0, 1"));
   CHECK_THAT(fails(head + "a.png,am.png,train,p\n", {.classes = {"a", "b"}}), Contains("value 255"));
-  CHECK_THAT(fails(head + "a.png,am.png,train,p\n"), Contains("value 255") && Contains("--mask-values"));
+  CHECK_THAT(fails(head + "a.png,am.png,train,p\n"),
+             Contains("value 255") && EndsWith("the classes are 0 to 254; --mask-values renames them"));
+  CHECK_THAT(fails(head + "a.png,am.png,train,p\n", {.mask_values = {0, 10, 20, 30, 40, 50, 60, 70, 80, 90}}),
+             EndsWith("the classes are 0, 10, 20, 30, 40, 50, 60, 70 ... (10 in all)"));
   CHECK_THAT(fails(head + "a.png,small.png,train,p\n"),
              Contains("6 x 4 pixels and its mask 5 x 4, a.png (line 2 of m.csv)"));
   CHECK_THAT(fails(head + "a.png,empty.png,train,p\n"), Contains("background alone"));

@@ -3,12 +3,18 @@
 #include <vitals/io/dicom_series.hpp>
 #include <vitals/io/orientation.hpp>
 
+#include <atomic>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <variant>
 #include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
@@ -286,6 +292,55 @@ TEST_CASE(
   CHECK_THROWS_AS(vt::io::read_dicom_series(set / "none"), vt::IoError);
   const test::TemporaryFolder empty;
   CHECK_THROWS_AS(vt::io::read_dicom_series(empty.path()), vt::DataError);
+}
+
+// GDCM's libjpeg writes down what it does not like. That is not for the user's screen; what this program writes meanwhile is.
+TEST_CASE("Damaged JPEG is refused, without a word on the standard error but our own") {
+  std::ifstream in(test::data("images/grey_38x27.jpg"), std::ios::binary);
+  const std::string jpeg{std::istreambuf_iterator<char>(in), {}};
+  REQUIRE(jpeg.size() == 744);
+  const auto with_byte = [&](std::size_t at, char value) {
+    Dicom d = grey_dicom();
+    d.syntax = "1.2.840.10008.1.2.4.50";
+    d.shorts(0x00280010, {27}).shorts(0x00280011, {38}).shorts(0x00280006, {0});
+    d.shorts(0x00280100, {8}).shorts(0x00280101, {8}).shorts(0x00280102, {7});
+    std::string changed = jpeg;
+    changed[at] = value;
+    d.fragments({changed});
+    return saved(d.bytes(), std::to_string(at) + ".dcm");
+  };
+  const auto sound = with_byte(0, jpeg[0]);
+  CHECK(vt::io::read_dicom_stored(sound).shape == std::vector<std::size_t>{27, 38});
+  // The number of a Huffman table; a length of code, after which bytes are left over.
+  const std::vector<std::filesystem::path> damaged = {with_byte(139, char(jpeg[139] ^ 0x80)),
+                                                      with_byte(160, char(jpeg[160] ^ 0x80))};
+  const auto log = folder / "stderr.txt";
+  const int kept = ::dup(STDERR_FILENO), to = ::open(log.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
+  REQUIRE((kept >= 0 && to >= 0));
+  ::dup2(to, STDERR_FILENO);
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    do std::fputs("o", stderr);
+    while (!done);
+  });
+  std::size_t refused = 0;
+  for (int i = 0; i < 20; ++i) {
+    try {
+      vt::io::read_dicom_stored(damaged[static_cast<std::size_t>(i % 2)]);
+    } catch (const vt::FormatError&) {
+      ++refused;
+    }
+  }
+  done = true;
+  writer.join();
+  ::dup2(kept, STDERR_FILENO);
+  ::close(kept);
+  ::close(to);
+  CHECK(refused == 20);
+  std::ifstream written(log);
+  const std::string text{std::istreambuf_iterator<char>(written), {}};
+  CHECK(!text.empty());
+  CHECK(text == std::string(text.size(), 'o'));
 }
 
 TEST_CASE("No name and number of a patient in any error") {

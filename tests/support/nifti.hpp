@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -88,6 +88,20 @@ std::string packed(const std::vector<double>& numbers) {
     out.append(reinterpret_cast<const char*>(&value), sizeof value);
   }
   return out;
+}
+
+/// n numbers from `first` on.
+inline std::vector<double> counted(std::size_t n, double first = 0) {
+  std::vector<double> numbers(n);
+  std::iota(numbers.begin(), numbers.end(), first);
+  return numbers;
+}
+
+/// The default file, 2 x 3 x 4, with the numbers -3, -2 ... in the order of the file.
+inline Nifti counted_nifti() {
+  Nifti file;
+  file.data = packed<std::int16_t>(counted(24, -3));
+  return file;
 }
 
 inline std::string gzipped(const std::string& text) { return deflated(text, 15 + 16, 6); }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/data/intensity.hpp>
 
 namespace vitals::inline v0::data {
@@ -25,16 +26,11 @@ inline double percentile_of(std::vector<float>& values, double q) {
   return low + (at - static_cast<double>(below)) * (high - low);
 }
 
-inline std::string shortest(float value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
-
 }  // namespace detail
 
 VITALS_INLINE std::string Intensity::name() const {
   if (rule == Rule::none) return "none";
-  return rule == Rule::p5p95 ? "p5p95" : detail::shortest(low) + "," + detail::shortest(high);
+  return rule == Rule::p5p95 ? "p5p95" : shortest_text(low) + "," + shortest_text(high);
 }
 
 VITALS_INLINE Intensity intensity_by_name(std::string_view name) {

@@ -32,11 +32,14 @@ inline std::array<std::uint8_t, 256> mask_table(const std::vector<int>& values, 
   return table;
 }
 
+// What a mask may hold, in a few words: a range of class numbers, or the first of the values that were named.
 inline std::string known_values(const SegmentationDataset& set) {
+  const auto& values = set.mask_values;
+  if (values.empty()) return "0 to " + std::to_string(set.classes.size() - 1);
+  constexpr std::size_t shown = 8;
   std::string text;
-  for (std::size_t k = 0; k < set.classes.size(); ++k)
-    text += (k ? ", " : "") + std::to_string(set.mask_values.empty() ? static_cast<int>(k) : set.mask_values[k]);
-  return text;
+  for (std::size_t k = 0; k < std::min(values.size(), shown); ++k) text += (k ? ", " : "") + std::to_string(values[k]);
+  return values.size() > shown ? text + " ... (" + std::to_string(values.size()) + " in all)" : text;
 }
 
 // Values to class numbers in place. `place` says where the first bad one is.

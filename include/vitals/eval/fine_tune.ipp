@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/sha256.hpp>
 #include <vitals/eval/fine_tune.hpp>
 #include <vitals/eval/linear_probe.hpp>
@@ -115,8 +116,8 @@ VITALS_INLINE FineTune fine_tune(train::TrainableBackbone& model, const data::Da
     for (const auto& target : lora.targets) targets += (targets.empty() ? "" : ",") + target;
     trainer.conditions["targets"] = targets;
     trainer.conditions["rank"] = std::to_string(lora.rank);
-    trainer.conditions["alpha"] = train::detail::exact_text(lora.alpha);
-    trainer.conditions["dropout"] = train::detail::exact_text(lora.dropout);
+    trainer.conditions["alpha"] = shortest_text(lora.alpha);
+    trainer.conditions["dropout"] = shortest_text(lora.dropout);
     trainer.conditions["rslora"] = lora.rslora ? "1" : "0";
     trainer.conditions["bias"] = adapt::name(lora.bias);
   }

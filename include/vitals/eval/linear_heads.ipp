@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/rng.hpp>
 #include <vitals/eval/linear_heads.hpp>
 #include <vitals/eval/logistic.hpp>
@@ -53,7 +54,7 @@ void weighted_rows(const S* x, std::size_t stride, const S* g, std::size_t g_str
 
 VITALS_INLINE std::string name(const HeadSetting& setting) {
   return "blocks=" + std::to_string(setting.blocks) + " avgpool=" + (setting.avgpool ? "1" : "0") +
-         " lr=" + detail::shortest(setting.lr);
+         " lr=" + shortest_text(setting.lr);
 }
 
 VITALS_INLINE std::size_t FeatureLayout::offset(const HeadSetting& setting) const {
@@ -82,7 +83,7 @@ HeadTrainer<S>::HeadTrainer(std::vector<LinearHead<S>> heads, const FeatureLayou
                            " outputs of " + std::to_string(inputs) + " inputs",
                        name(head.setting));
     if (!(head.setting.lr >= 0) || !std::isfinite(head.setting.lr))
-      throw ArgumentError("[linear heads] learning rate " + detail::shortest(head.setting.lr), "",
+      throw ArgumentError("[linear heads] learning rate " + shortest_text(head.setting.lr), "",
                           "take a number from 0 up");
     momentum_.push_back({head.setting, Tensor<S, dyn, dyn>(head.weight.shape()), std::vector<S>(outputs_)});
     constexpr std::size_t piece = 256;

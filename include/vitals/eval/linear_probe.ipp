@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/eval/linear_probe.hpp>
 #include <vitals/eval/logistic.hpp>
 #include <vitals/io/safetensors.hpp>
@@ -72,7 +73,7 @@ class Probe {
       throw ArgumentError("[linear probe] epochs and batch must be 1 or more");
     for (double lr : options_.lrs)
       if (!(lr > 0) || !std::isfinite(lr))
-        throw ArgumentError("[linear probe] learning rate " + shortest(lr), "", "take a number above 0");
+        throw ArgumentError("[linear probe] learning rate " + shortest_text(lr), "", "take a number above 0");
     for (auto blocks : options_.blocks)
       if (blocks == 0 || blocks > stored_)
         throw ArgumentError("[linear probe] blocks = " + std::to_string(blocks), "",
@@ -275,7 +276,7 @@ VITALS_INLINE void save_head(const std::filesystem::path& file, const LinearHead
                         {{"classes", names},
                          {"blocks", std::to_string(head.setting.blocks)},
                          {"avgpool", head.setting.avgpool ? "1" : "0"},
-                         {"lr", detail::shortest(head.setting.lr)}});
+                         {"lr", shortest_text(head.setting.lr)}});
 }
 
 }  // namespace vitals::inline v0::eval

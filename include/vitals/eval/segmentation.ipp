@@ -4,18 +4,18 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/sha256.hpp>
 #include <vitals/eval/linear_heads.hpp>
 #include <vitals/eval/segmentation.hpp>
 #include <vitals/eval/token_store.hpp>
 #include <vitals/metrics/overlap.hpp>
 #include <vitals/train/checkpoint.hpp>
+#include <vitals/train/position.hpp>
 #include <vitals/train/schedule.hpp>
-#include <vitals/train/trainer.hpp>
 
 namespace vitals::inline v0::eval {
 
@@ -103,14 +103,13 @@ class SegmentationProtocol {
     for (std::size_t first = 0; first < rates && !result_.stopped; first += together) {
       std::vector<DecoderRun> runs;
       for (std::size_t i = first; i < std::min(rates, first + together); ++i)
-        runs.push_back(
-            begin(options_.lrs[i], options_.seed, "lr-" + train::detail::exact_text(options_.lrs[i]), train_));
+        runs.push_back(begin(options_.lrs[i], options_.seed, "lr-" + shortest_text(options_.lrs[i]), train_));
       train(runs, train_, val_);
       for (auto& run : runs) {
         finish(run);
         if (run.out.diverged) {
           failures += (failures.empty() ? "" : "; ") + run.failure;
-          result_.notes.push_back("rate " + train::detail::exact_text(run.out.lr) + ": " + run.failure);
+          result_.notes.push_back("rate " + shortest_text(run.out.lr) + ": " + run.failure);
         } else if (!result_.stopped && (best_values.empty() || run.out.dice > result_.val_dice)) {
           result_.lr = run.out.lr;
           result_.val_dice = run.out.dice;
@@ -139,7 +138,7 @@ class SegmentationProtocol {
     }
     const auto rows = result_.decoder->rows();
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].write(best_values[i]);
-    result_.name = std::string(heads::name(options_.decoder)) + " lr=" + train::detail::exact_text(result_.lr);
+    result_.name = std::string(heads::name(options_.decoder)) + " lr=" + shortest_text(result_.lr);
     result_.time.training = since(training);
     const auto testing = now();
     test();
@@ -159,7 +158,7 @@ class SegmentationProtocol {
     if (options_.lrs.empty()) throw ArgumentError("[segment] no learning rate");
     for (double lr : options_.lrs)
       if (!(lr > 0) || !std::isfinite(lr))
-        throw ArgumentError("[segment] learning rate " + std::to_string(lr), "", "use a number above 0");
+        throw ArgumentError("[segment] learning rate " + shortest_text(lr), "", "use a number above 0");
     if (options_.epochs == 0 || options_.batch == 0 || options_.feature_batch == 0)
       throw ArgumentError("[segment] 0 epochs, or a batch of 0 slices");
     if (options_.resume && options_.checkpoint.empty())
@@ -200,7 +199,7 @@ class SegmentationProtocol {
                                            executor_);
     if (options_.checkpoint.empty()) return run;
     run.folder = options_.checkpoint / folder;
-    const auto text = [](double x) { return train::detail::exact_text(x); };
+    const auto text = [](double x) { return shortest_text(x); };
     Sha256 sum;
     for (auto i : items) sum.update(std::to_string(i) + "\n");
     run.conditions = {
@@ -310,24 +309,7 @@ class SegmentationProtocol {
       throw DataError("[segment] the masks of val hold background alone: there is no Dice to choose by",
                       dataset_.source.string(),
                       "put slices with something in them into val, or give one rate and no val");
-    const bool better = run.at.best_step == 0 || *dice > best_of(run);
-    run.at.evaluations.push_back(
-        {run.at.step, *dice, run.at.loss_sum / static_cast<double>(std::max<std::uint64_t>(1, run.at.loss_count))});
-    run.at.loss_sum = 0;
-    run.at.loss_count = 0;
-    if (!better) return;
-    run.at.best_step = run.at.step;
-    const auto rows = run.decoder->rows();
-    run.at.best.resize(rows.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      run.at.best[i].resize(rows[i].size());
-      rows[i].read(run.at.best[i]);
-    }
-  }
-  static double best_of(const DecoderRun& run) {
-    double best = -std::numeric_limits<double>::infinity();
-    for (const auto& e : run.at.evaluations) best = std::max(best, e.score);
-    return best;
+    train::detail::add_evaluation(run.at, *dice, run.decoder->rows());
   }
 
   void finish(DecoderRun& run) {
@@ -335,14 +317,9 @@ class SegmentationProtocol {
     for (const auto& e : run.at.evaluations) out.curve.push_back({e.step, e.score, e.loss});
     out.steps = run.at.step;
     out.best_step = run.at.best_step ? run.at.best_step : run.at.step;
-    out.dice = run.at.evaluations.empty() ? 0 : best_of(run);
-    out.last_loss = run.at.loss_count   ? run.at.loss_sum / static_cast<double>(run.at.loss_count)
-                    : out.curve.empty() ? 0
-                                        : out.curve.back().loss;
-    if (run.seconds.empty()) return;
-    const auto middle = run.seconds.begin() + static_cast<std::ptrdiff_t>(run.seconds.size() / 2);
-    std::nth_element(run.seconds.begin(), middle, run.seconds.end());
-    out.seconds_per_step = *middle;
+    out.dice = run.at.evaluations.empty() ? 0 : train::detail::best_score(run.at);
+    out.last_loss = train::detail::last_loss(run.at);
+    out.seconds_per_step = train::detail::median(run.seconds);
   }
   static std::vector<std::vector<float>> values_of(DecoderRun& run) {
     if (!run.at.best.empty()) return std::move(run.at.best);

@@ -16,10 +16,10 @@
 
 #include <gdcmImage.h>
 #include <gdcmSequenceOfFragments.h>
-#include <gdcmTrace.h>
 
 #include <vitals/core/error.hpp>
 #include <vitals/io/bytes.hpp>
+#include <vitals/io/silenced.hpp>
 
 namespace vitals::inline v0::io::detail {
 
@@ -156,15 +156,8 @@ inline DicomFrame decode_by_gdcm(DicomBytes stream, DicomCodec codec, const Dico
   frame.bits = by_stream ? head->precision : std::min<unsigned>(pixels.stored, 8 * static_cast<unsigned>(frame.width));
   frame.bytes.resize(pixels.frame_samples() * frame.width);
 
-  static const bool quiet = [] {  // GDCM would write to the standard error
-    gdcm::Trace::DebugOff();
-    gdcm::Trace::WarningOff();
-    gdcm::Trace::ErrorOff();
-    return true;
-  }();
-  static_cast<void>(quiet);
   bool decoded = false;
-  try {
+  const auto decode = [&] {
     gdcm::Image image;
     image.SetNumberOfDimensions(2);
     image.SetDimension(0, static_cast<unsigned>(pixels.columns));
@@ -192,9 +185,15 @@ inline DicomFrame decode_by_gdcm(DicomBytes stream, DicomCodec codec, const Dico
     image.SetDataElement(element);
     decoded =
         image.GetBufferLength() == frame.bytes.size() && image.GetBuffer(reinterpret_cast<char*>(frame.bytes.data()));
+  };
+  std::string said;
+  try {
+    said = silenced(decode);         // GDCM and the libraries under it write to the standard error
   } catch (const std::exception&) {  // its words may hold anything
   }
-  if (!decoded) throw refuse("the compressed pixels cannot be decoded");
+  // libjpeg draws on behind a code that is none and only says so; the picture is then wrong from there on.
+  if (!decoded || said.find("Corrupt JPEG data") != std::string::npos)
+    throw refuse("the compressed pixels cannot be decoded");
   return frame;
 }
 

@@ -95,8 +95,10 @@ VITALS_INLINE DicomSeries read_dicom_series(const std::filesystem::path& folder)
     std::vector<double> gaps;
     for (std::size_t s = 1; s < slices.size(); ++s) gaps.push_back(slices[s].along - slices[s - 1].along);
     auto sorted = gaps;
-    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2), sorted.end());
-    const double usual = sorted[sorted.size() / 2];
+    // The lower median: of two gaps the larger is where a slice is missing.
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>((sorted.size() - 1) / 2),
+                     sorted.end());
+    const double usual = sorted[(sorted.size() - 1) / 2];
     for (std::size_t s = 1; s < slices.size(); ++s) {
       const std::string pair = detail::quoted_name(slices[s - 1].file) + " and " + detail::quoted_name(slices[s].file);
       if (!(gaps[s - 1] > 1e-3))

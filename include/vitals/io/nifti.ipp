@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <future>
 #include <limits>
 #include <vector>
 
@@ -72,22 +73,37 @@ struct LabelValue {
   }
 };
 
-/// 16 planes at a time: what is read runs along x, what is written fills whole cache lines along z.
+/// 16 planes at a time: what is read runs along x, what is written fills whole cache lines along z. Of a large volume the next planes
+/// are read (and inflated, which takes longest) while these are put in their places.
 template <class Stored, class T, class Value>
 void read_voxels(GzipReader& in, bool swap, Tensor<T, dyn, dyn, dyn>& out, const Value& value) {
   const auto [X, Y, Z] = out.shape();
-  constexpr std::size_t planes = 64 / sizeof(float);
-  std::vector<std::byte> slab(std::min(planes, Z) * X * Y * sizeof(Stored));
+  constexpr std::size_t planes = 64 / sizeof(float), worth_a_thread = std::size_t{1} << 20;
+  const std::size_t plane = X * Y * sizeof(Stored), depth = Z;
+  const auto count = [&](std::size_t first) { return std::min(planes, depth - first); };
+  std::vector<std::byte> slab(count(0) * plane), ahead;
+  const bool together = Z > planes && slab.size() >= worth_a_thread;
+  if (together) ahead.resize(slab.size());
+  in.read_all(slab);
   for (std::size_t first = 0; first < Z; first += planes) {
-    const std::size_t n = std::min(planes, Z - first);
-    in.read_all(std::span(slab).first(n * X * Y * sizeof(Stored)));
+    const std::size_t next = first + planes;
+    std::future<void> reading;  // what it throws comes from get(), or is lost with another error
+    if (together && next < Z)
+      reading = std::async(std::launch::async, [&, next] { in.read_all(std::span(ahead).first(count(next) * plane)); });
     for (std::size_t j = 0; j < Y; ++j)
       for (std::size_t i = 0; i < X; ++i) {
         T* to = out.data() + (i * Y + j) * Z + first;
         const std::byte* from = slab.data() + (j * X + i) * sizeof(Stored);
-        for (std::size_t k = 0; k < n; ++k)
-          to[k] = value(nifti_number<Stored>(from + k * X * Y * sizeof(Stored), swap), i, j, first + k);
+        for (std::size_t k = 0; k < count(first); ++k)
+          to[k] = value(nifti_number<Stored>(from + k * plane, swap), i, j, first + k);
       }
+    if (next >= Z) break;
+    if (!together) {
+      in.read_all(std::span(slab).first(count(next) * plane));
+      continue;
+    }
+    reading.get();
+    slab.swap(ahead);
   }
 }
 

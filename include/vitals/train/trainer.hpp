@@ -20,13 +20,6 @@
 
 namespace vitals::inline v0::train {
 
-namespace detail {
-
-/// The shortest text that is read as the same number.
-std::string exact_text(double x);
-
-}  // namespace detail
-
 /// How far a training is.
 struct StepReport {
   std::uint64_t step = 0, steps = 0;  ///< done, in all

@@ -2,14 +2,15 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <memory>
 #include <utility>
 
 #include <vitals/core/error.hpp>
+#include <vitals/core/number_text.hpp>
 #include <vitals/core/rng.hpp>
+#include <vitals/train/position.hpp>
 #include <vitals/train/schedule.hpp>
 #include <vitals/train/trainer.hpp>
 
@@ -39,11 +40,6 @@ VITALS_INLINE Targets targets_of(const data::Dataset& dataset, const std::vector
 }
 
 namespace detail {
-
-VITALS_INLINE std::string exact_text(double x) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, x).ptr};
-}
 
 // One training: its place, and what a step, an evaluation and a checkpoint are.
 class Trainer {
@@ -95,7 +91,7 @@ class Trainer {
   void set_conditions(const transforms::Transform& transform) {
     conditions_ = options_.conditions;
     const auto& o = options_.optimizer;
-    const auto number = [&](const char* name, double value) { conditions_[name] = exact_text(value); };
+    const auto number = [&](const char* name, double value) { conditions_[name] = shortest_text(value); };
     conditions_["optimizer"] = name(o.kind);
     conditions_["transform"] = transform.name();
     conditions_["size"] = std::to_string(transform.size().height) + "x" + std::to_string(transform.size().width);
@@ -174,24 +170,7 @@ class Trainer {
   }
 
   void evaluate() {
-    const double score = options_.validate(model_);
-    const bool better =
-        at_.best_step == 0 || score > std::find_if(at_.evaluations.begin(), at_.evaluations.end(), [&](const auto& e) {
-                                        return e.step == at_.best_step;
-                                      })->score;
-    at_.evaluations.push_back(
-        {at_.step, score, at_.loss_sum / static_cast<double>(std::max<std::uint64_t>(1, at_.loss_count))});
-    at_.loss_sum = 0;
-    at_.loss_count = 0;
-    if (better) {
-      at_.best_step = at_.step;
-      const auto rows = model_.rows();
-      at_.best.resize(rows.size());
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        at_.best[i].resize(rows[i].size());
-        rows[i].read(at_.best[i]);
-      }
-    }
+    add_evaluation(at_, options_.validate(model_), model_.rows());
     result_.early = patience_is_over();
   }
   bool patience_is_over() const {
@@ -204,13 +183,8 @@ class Trainer {
   Training finish() {
     result_.steps = at_.step;
     result_.evaluations = at_.evaluations;
-    result_.last_loss = at_.loss_count            ? at_.loss_sum / static_cast<double>(at_.loss_count)
-                        : at_.evaluations.empty() ? 0
-                                                  : at_.evaluations.back().loss;
-    if (!seconds_.empty()) {
-      std::nth_element(seconds_.begin(), seconds_.begin() + static_cast<long>(seconds_.size() / 2), seconds_.end());
-      result_.seconds_per_step = seconds_[seconds_.size() / 2];
-    }
+    result_.last_loss = last_loss(at_);
+    result_.seconds_per_step = median(seconds_);
     if (!result_.stopped && !at_.best.empty()) {
       result_.best_step = at_.best_step;
       const auto rows = model_.rows();

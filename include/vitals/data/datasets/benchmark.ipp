@@ -127,7 +127,7 @@ VITALS_INLINE SegmentationDataset open(const SegmentationBenchmark& benchmark, c
                         " images with masks of " + std::string(benchmark.name) + first,
                     root.string(),
                     items.empty() ? "give the folder " + std::string(benchmark.folder) + " of the archive"
-                                  : "complete it, or allow it to be incomplete");
+                                  : "complete it, or allow it to be incomplete (--allow-incomplete)");
   }
   options.mask_values = benchmark.mask_values;
   options.classes = benchmark.classes;
