@@ -71,7 +71,8 @@ def main():
     backbone = vit.load(about["model"], int(about["height"]), weights)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     backbone, decoder = backbone.to(dtype), decoder.to(dtype)
-    class_values = torch.tensor([float(v) for v in about["mask_values"].split(",")])
+    named = about["mask_values"].split(",") if about["mask_values"] else range(int(about["classes"]))  # none: 0, 1, 2 ...
+    class_values = torch.tensor([float(v) for v in named])
     load, save = LoadImage(ensure_channel_first=True), SaveImage(output, "", separate_folder=False, print_log=False,
                                                                  output_dtype="uint8")
     seconds = []
