@@ -16,25 +16,20 @@
 #include <vitals/core/error.hpp>
 #include <vitals/core/sha256.hpp>
 
-#include "archives.hpp"
-#include "nifti.hpp"
+#include "nifti_files.hpp"
 #include "paths.hpp"
 
 namespace vt = vitals;
 using Catch::Matchers::Contains;
 using test::Nifti;
+using test::folder;
+using test::read;
+using test::saved;
 using vt::io::DType;
 
 namespace {
 
-const test::TemporaryFolder folder;
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
-std::filesystem::path saved(const std::string& bytes, const std::string& name = "a.nii") {
-  test::save(folder / name, bytes);
-  return folder / name;
-}
-vt::io::Volume read(const Nifti& file) { return vt::io::read_nifti(saved(file.bytes())); }
 
 }  // namespace
 

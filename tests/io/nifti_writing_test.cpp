@@ -13,34 +13,24 @@
 
 #include <vitals/core/error.hpp>
 
-#include "archives.hpp"
-#include "nifti.hpp"
+#include "nifti_files.hpp"
 #include "paths.hpp"
 
 namespace vt = vitals;
 using Catch::Matchers::Contains;
 using test::Nifti;
+using test::folder;
+using test::labels;
+using test::saved;
 using vt::io::DType;
 
 namespace {
 
-const test::TemporaryFolder folder;
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-std::filesystem::path saved(const std::string& bytes, const std::string& name = "a.nii") {
-  test::save(folder / name, bytes);
-  return folder / name;
-}
 std::string content(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
-}
-vt::io::LabelVolume labels(std::size_t x, std::size_t y, std::size_t z) {
-  vt::io::LabelVolume volume;
-  volume.values = vt::Tensor<std::uint8_t, vt::dyn, vt::dyn, vt::dyn>({x, y, z});
-  for (std::size_t n = 0; n < volume.values.size(); ++n)
-    volume.values.data()[n] = static_cast<std::uint8_t>(n * 7 % 251);
-  return volume;
 }
 
 }  // namespace

@@ -10,30 +10,14 @@
 
 #include <vitals/core/error.hpp>
 
-#include "archives.hpp"
-#include "nifti.hpp"
+#include "nifti_files.hpp"
 #include "paths.hpp"
 
 namespace vt = vitals;
 using test::Nifti;
-
-namespace {
-
-const test::TemporaryFolder folder;
-
-std::filesystem::path saved(const std::string& bytes, const std::string& name = "a.nii") {
-  test::save(folder / name, bytes);
-  return folder / name;
-}
-vt::io::LabelVolume labels(std::size_t x, std::size_t y, std::size_t z) {
-  vt::io::LabelVolume volume;
-  volume.values = vt::Tensor<std::uint8_t, vt::dyn, vt::dyn, vt::dyn>({x, y, z});
-  for (std::size_t n = 0; n < volume.values.size(); ++n)
-    volume.values.data()[n] = static_cast<std::uint8_t>(n * 7 % 251);
-  return volume;
-}
-
-}  // namespace
+using test::folder;
+using test::labels;
+using test::saved;
 
 TEST_CASE("Turning to each of the 48 orientations and back is exact; nothing moves in the patient") {
   const std::string pairs[3] = {"RL", "AP", "SI"};
