@@ -15,7 +15,7 @@
 namespace vitals::inline v0::io::detail {
 
 /// Of the calling thread alone: its standard error is a piece of memory from here on, and it has no open files but the first three.
-/// False, and nothing has happened, where the system cannot do that (Linux before 5.9, other systems).
+/// False where the system cannot do that (Linux before 5.9, other systems): its standard error is then as before.
 inline bool silence_this_thread() {
 #if defined(SYS_close_range)
   constexpr unsigned unshare = 2;  // CLOSE_RANGE_UNSHARE

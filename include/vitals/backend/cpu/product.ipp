@@ -68,14 +68,15 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const f
   const std::size_t mr = kernel.mr, nr = kernel.nr, lanes = w.lanes(), n = w.rows();
   const std::size_t tile_size = mr * lanes, panels = ceil_div(n, nr), all_tiles = ceil_div(m, mr);
   const std::size_t pass_tiles = std::max<std::size_t>(16, packed_rows_bytes / (tile_size * sizeof(Lane<T>)));
-  Lane<T>* packed = product_scratch<T>(std::min(all_tiles, pass_tiles) * tile_size);
+  const bool in_place = kernel.product_of_rows && rows_as_they_stand(ldx);
+  Lane<T>* packed = product_scratch<T>((in_place ? 1 : std::min(all_tiles, pass_tiles)) * tile_size);
   for (std::size_t first = 0; first < all_tiles; first += pass_tiles) {
     const std::size_t tiles = std::min(pass_tiles, all_tiles - first);
     const ProductPlan plan(tiles, tile_size * sizeof(Lane<T>), panels, lanes, executor.threads());
-    const bool in_place = kernel.product_of_rows && rows_as_they_stand(ldx);
+    const auto packed_tile = [&](std::size_t t) { return packed + (in_place ? 0 : t) * tile_size; };
     const auto pack = [&](std::size_t t) {
       const std::size_t row = (first + t) * mr;
-      kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), w.cols(), mr, packed + t * tile_size);
+      kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), w.cols(), mr, packed_tile(t));
     };
     if (!in_place) executor.run(tiles, pack);
     else if ((first + tiles) * mr > m) pack(tiles - 1);
@@ -99,7 +100,7 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const f
                                                    : w.data();
           for (std::size_t t = begin; t < end; ++t) {
             const std::size_t row = (first + t) * mr, eighth = t - group;
-            const Lane<T>* tile = packed + t * tile_size + from * mr;
+            const Lane<T>* tile = packed_tile(t) + from * mr;
             if (in_place && row + mr <= m)
               kernel.product_of_rows(x + row * ldx + from, ldx, panel, depth, y + row * ldy + column, ldy, cols, here,
                                      eighth < 8 ? next + eighth * depth * nr / 8 : panel);
