@@ -55,7 +55,7 @@ TEMPLATE_TEST_CASE("a product equals the plain sum of the (rounded) numbers for 
             }
             double want = bias[j];
             for (std::size_t p = 0; p < k; ++p) want += double(rounded(x[i * ldx + p])) * back[j * k + p];
-            const double own = store == cpu::Store::gelu ? test::gelu_error<T>(want) : 0;
+            const double own = store == cpu::Store::gelu ? test::coarse_gelu_error<T>(want) : 0;
             if (store == cpu::Store::gelu) want = gelu(want);
             if (store == cpu::Store::scale_add) want = before[i * ldy + j] + gamma[j] * want;
             REQUIRE(std::abs(got - want) < 2e-5 * (1 + std::abs(want)) + own);

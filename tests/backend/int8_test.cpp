@@ -88,7 +88,7 @@ TEST_CASE("int8 sums equal plain int32 sums to the last bit for any size, tail a
               continue;
             }
             double want = double(plain) + bias[j];
-            const double own = epilogue.store == cpu::Store::gelu ? test::gelu_error<std::int8_t>(want) : 0;
+            const double own = epilogue.store == cpu::Store::gelu ? test::coarse_gelu_error<std::int8_t>(want) : 0;
             if (epilogue.store == cpu::Store::gelu) want = gelu(want);
             if (epilogue.store == cpu::Store::scale_add) want = before[i * ldy + j] + gamma[j] * want;
             REQUIRE(std::abs(got - want) < 1e-5 * (1 + std::abs(plain)) + own);

@@ -15,12 +15,11 @@ namespace vt = vitals;
 using Catch::Matchers::Contains;
 using test::Nifti;
 using test::folder;
+using test::not_a_number;
 using test::read;
 using test::saved;
 
 namespace {
-
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 template <class E>
 void refused(const std::string& bytes, const std::string& word) {

@@ -23,15 +23,10 @@ namespace vt = vitals;
 using Catch::Matchers::Contains;
 using test::Nifti;
 using test::folder;
+using test::not_a_number;
 using test::read;
 using test::saved;
 using vt::io::DType;
-
-namespace {
-
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
-}  // namespace
 
 TEST_CASE("Both versions, both byte orders, compressed or not: the same volume") {
   for (const int version : {1, 2})

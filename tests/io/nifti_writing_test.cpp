@@ -21,12 +21,11 @@ using Catch::Matchers::Contains;
 using test::Nifti;
 using test::folder;
 using test::labels;
+using test::not_a_number;
 using test::saved;
 using vt::io::DType;
 
 namespace {
-
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 std::string content(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);

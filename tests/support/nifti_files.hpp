@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 
 #include <vitals/core/tensor.hpp>
@@ -16,6 +17,7 @@
 namespace test {
 
 inline const TemporaryFolder folder;
+inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 inline std::filesystem::path saved(const std::string& bytes, const std::string& name = "a.nii") {
   save(folder / name, bytes);
