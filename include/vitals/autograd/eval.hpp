@@ -150,6 +150,17 @@ auto linear_scale_add(Eval<B>& ctx, Activation<B, dyn, dyn, Out> residual, const
   return residual;
 }
 
+/// residual + gamma * (GELU(x W1^T + b1) W2^T + b2): the feed-forward part of a block.
+template <std::size_t Hidden, class B, std::size_t D, class Weight1, class Bias1, class Weight2, class Bias2, class Gamma>
+auto feed_forward(Eval<B>& ctx, Activation<B, dyn, dyn, D> residual, const Activation<B, dyn, dyn, D>& x,
+                  const Weight1& w1, const Bias1& b1, const Weight2& w2, const Bias2& b2, const Gamma& gamma) {
+  if (w1.has_low_rank() || w2.has_low_rank())
+    return linear_scale_add(ctx, std::move(residual), linear_gelu<Hidden>(ctx, x, w1, b1), w2, b2, gamma);
+  B::feed_forward(ctx.executor, x.data(), x.rows(), w1.packed(), b1.data(), w2.packed(), b2.data(), gamma.data(),
+                  residual.data());
+  return residual;
+}
+
 /// LayerNorm over the last axis.
 template <class B, std::size_t D, class Gamma, class Beta>
 auto layer_norm(Eval<B>& ctx, const Activation<B, dyn, dyn, D>& x, const Gamma& gamma, const Beta& beta, double eps) {

@@ -33,6 +33,10 @@ template <class B, std::size_t Out, std::size_t In, class Weight, class Bias, cl
 Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn, Out> residual,
                                             const Variable<B, dyn, dyn, In>& x, const Weight& weight, const Bias& bias,
                                             const Gamma& gamma);
+template <std::size_t Hidden, class B, std::size_t D, class Weight1, class Bias1, class Weight2, class Bias2, class Gamma>
+Variable<B, dyn, dyn, D> feed_forward(Tape<B>& tape, Variable<B, dyn, dyn, D> residual,
+                                      const Variable<B, dyn, dyn, D>& x, const Weight1& w1, const Bias1& b1,
+                                      const Weight2& w2, const Bias2& b2, const Gamma& gamma);
 template <class B, std::size_t D, class Gamma, class Beta>
 Variable<B, dyn, dyn, D> layer_norm(Tape<B>& tape, const Variable<B, dyn, dyn, D>& x, const Gamma& gamma,
                                     const Beta& beta, double eps);

@@ -66,6 +66,12 @@ concept HasLinearScaleAdd = requires(Executor& e, const Scalar<B>* x, std::size_
                                      Scalar<B>* y) {
   B::linear_scale_add(e, x, m, w, x, x, y);
 };
+/// y += gamma * (GELU(x W1^T + bias1) W2^T + bias2)
+template <class B>
+concept HasFeedForward = requires(Executor& e, const Scalar<B>* x, std::size_t m, const typename B::Weight& w,
+                                  Scalar<B>* y) {
+  B::feed_forward(e, x, m, w, x, w, x, x, y);
+};
 /// y (m, out; row stride ldy) += scale * (x W^T); scale (out) may be null
 template <class B>
 concept HasLinearAdd = requires(Executor& e, const Scalar<B>* x, std::size_t m, const typename B::Weight& w,
@@ -110,7 +116,7 @@ concept HasAssemble = requires(Executor& e, const Scalar<B>* x, Scalar<B>* y, st
 template <class B>
 concept Backend = detail::HasStorage<B> && detail::HasUpload<B> && detail::HasDownload<B> && detail::HasCopy<B> &&
     detail::HasPack<B> && detail::HasLinear<B> && detail::HasLinearGelu<B> && detail::HasLinearScaleAdd<B> &&
-    detail::HasLinearAdd<B> && detail::HasGelu<B> && detail::HasLayerNorm<B> && detail::HasAttention<B> &&
+    detail::HasFeedForward<B> && detail::HasLinearAdd<B> && detail::HasGelu<B> && detail::HasLayerNorm<B> && detail::HasAttention<B> &&
     detail::HasSiluGate<B> && detail::HasPatches<B> && detail::HasAssemble<B>;
 
 }  // namespace vitals::inline v0::backend

@@ -25,8 +25,7 @@ struct Mlp {
   template <class Ctx>
   auto add_to(Ctx& ctx, typename Ctx::template Value<dyn, dyn, D> residual,
               const typename Ctx::template Value<dyn, dyn, D>& x, const LayerScale<D, B>& ls) const {
-    const auto hidden = ops::linear_gelu<Hidden>(ctx, x, fc1.weight, fc1.bias);
-    return ops::linear_scale_add(ctx, std::move(residual), hidden, fc2.weight, fc2.bias, ls.gamma);
+    return ops::feed_forward<Hidden>(ctx, std::move(residual), x, fc1.weight, fc1.bias, fc2.weight, fc2.bias, ls.gamma);
   }
 };
 

@@ -72,6 +72,10 @@ struct Cpu {
                                const Scalar* gamma, Scalar* y) {
     backend::cpu::product<T>(e, x, w.cols(), m, w, y, w.rows(), {backend::cpu::Store::scale_add, bias, gamma});
   }
+  static void feed_forward(Executor& e, const Scalar* x, std::size_t m, const Weight& w1, const Scalar* bias1,
+                           const Weight& w2, const Scalar* bias2, const Scalar* gamma, Scalar* y) {
+    backend::cpu::feed_forward<T>(e, x, m, w1, bias1, w2, bias2, gamma, y);
+  }
   static void linear_add(Executor& e, const Scalar* x, std::size_t m, const Weight& w, const Scalar* scale, Scalar* y,
                          std::size_t ldy) {
     backend::cpu::product<T>(e, x, w.cols(), m, w, y, ldy, {backend::cpu::Store::scale_add, nullptr, scale});

@@ -47,6 +47,13 @@ template <class T>
 void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, Wide<T>* y,
              std::size_t ldy, const Epilogue<Wide<T>>& epilogue = {});
 
+/// y (M, O) += gamma * (GELU(x (M, K) W1^T + bias1) W2^T + bias2), W1 (H, K), W2 (O, H): what two products give, to the bit.
+/// In bfloat16 the inner numbers (M, H) are kept as the second product reads them, half as long and packed while they are in
+/// the level-1 cache. Pointers may be null as in Epilogue.
+template <class T>
+void feed_forward(Executor& executor, const Wide<T>* x, std::size_t m, const PackedMatrix<T>& w1, const Wide<T>* bias1,
+                  const PackedMatrix<T>& w2, const Wide<T>* bias2, const Wide<T>* gamma, Wide<T>* y);
+
 }  // namespace vitals::inline v0::backend::cpu
 
 #if VITALS_HEADER_ONLY

@@ -11,6 +11,9 @@
 #if !VITALS_VECTOR_EXTENSIONS || !VITALS_HEADER_ONLY
 #include <vitals/backend/cpu/eigen_product.hpp>
 #endif
+#if !VITALS_HEADER_ONLY
+#include <vitals/backend/cpu/product_int8.hpp>
+#endif
 
 namespace vitals::inline v0::backend::cpu {
 
@@ -33,6 +36,25 @@ Lane<T>* product_scratch(std::size_t size) {
   static thread_local Buffer<Lane<T>> scratch;
   return scratch.need(size);
 }
+
+/// Where a product reads its rows: x, row stride ldx, or if `packed` is not null there, all tiles after each other.
+template <class T>
+struct ProductRows {
+  const float* x = nullptr;
+  std::size_t ldx = 0;
+  const Lane<T>* packed = nullptr;
+};
+
+/// Where a product leaves Y: y, row stride ldy, or if `packed` is not null there, as the rows of a next product.
+template <class T>
+struct ProductResult {
+  float* y = nullptr;
+  std::size_t ldy = 0;
+  Lane<T>* packed = nullptr;
+};
+
+/// Numbers of Y in the largest tile of any instruction set.
+inline constexpr std::size_t largest_tile = 12 * 32;
 
 /// How tiles of packed rows, panels and pieces along K are visited. A group of tiles stays in the level-2 cache while a few
 /// panels after the other are multiplied with it; tasks of one group are neighbours, so a thread stays with its rows. A task
@@ -63,49 +85,58 @@ inline bool rows_as_they_stand(std::size_t ldx) { return ldx * sizeof(float) % 4
 // Two phases: pack tiles of X, then tiles of Y. Of float32 rows that can be read as they stand only the last ones, fewer than a
 // tile, are packed.
 template <class T>
-void packed_product(Executor& executor, const ProductKernels<T>& kernel, const float* x, std::size_t ldx, std::size_t m,
-                    const PackedMatrix<T>& w, float* y, std::size_t ldy, const Epilogue<float>& epilogue) {
+void packed_product(Executor& executor, const ProductKernels<T>& kernel, const ProductRows<T>& from, std::size_t m,
+                    const PackedMatrix<T>& w, const ProductResult<T>& to, const Epilogue<float>& epilogue) {
   const std::size_t mr = kernel.mr, nr = kernel.nr, lanes = w.lanes(), n = w.rows();
   const std::size_t tile_size = mr * lanes, panels = ceil_div(n, nr), all_tiles = ceil_div(m, mr);
-  const std::size_t pass_tiles = std::max<std::size_t>(16, packed_rows_bytes / (tile_size * sizeof(Lane<T>)));
-  const bool in_place = kernel.product_of_rows && rows_as_they_stand(ldx);
-  Lane<T>* packed = product_scratch<T>((in_place ? 1 : std::min(all_tiles, pass_tiles)) * tile_size);
+  const std::size_t pass_tiles =
+      from.packed ? all_tiles : std::max<std::size_t>(16, packed_rows_bytes / (tile_size * sizeof(Lane<T>)));
+  const bool in_place = !from.packed && kernel.product_of_rows && rows_as_they_stand(from.ldx);
+  Lane<T>* packed = from.packed ? nullptr : product_scratch<T>((in_place ? 1 : std::min(all_tiles, pass_tiles)) * tile_size);
   for (std::size_t first = 0; first < all_tiles; first += pass_tiles) {
     const std::size_t tiles = std::min(pass_tiles, all_tiles - first);
     const ProductPlan plan(tiles, tile_size * sizeof(Lane<T>), panels, lanes, executor.threads());
-    const auto packed_tile = [&](std::size_t t) { return packed + (in_place ? 0 : t) * tile_size; };
+    const auto packed_tile = [&](std::size_t t) {
+      return from.packed ? from.packed + t * tile_size : packed + (in_place ? 0 : t) * tile_size;
+    };
     const auto pack = [&](std::size_t t) {
       const std::size_t row = (first + t) * mr;
-      kernel.pack(x + row * ldx, ldx, std::min(mr, m - row), w.cols(), mr, packed_tile(t));
+      kernel.pack(from.x + row * from.ldx, from.ldx, std::min(mr, m - row), w.cols(), mr,
+                  packed + (in_place ? 0 : t) * tile_size);
     };
-    if (!in_place) executor.run(tiles, pack);
-    else if ((first + tiles) * mr > m) pack(tiles - 1);
+    if (!from.packed && !in_place) executor.run(tiles, pack);
+    else if (in_place && (first + tiles) * mr > m) pack(tiles - 1);
     executor.run(plan.groups * plan.chunks * plan.parts, [&](std::size_t task) {
+      alignas(64) float stored[largest_tile];  // a tile on its way to to.packed
       const std::size_t group = task / plan.parts / plan.chunks * plan.group, begin = group + task % plan.parts * plan.part,
                         end = std::min({tiles, group + plan.group, begin + plan.part});
       const std::size_t first_panel = task / plan.parts % plan.chunks * plan.chunk,
                         last_panel = std::min(panels, first_panel + plan.chunk);
       for (std::size_t piece = 0; piece < plan.pieces; ++piece) {
-        const std::size_t from = piece * plan.depth, depth = std::min(plan.depth, lanes - from);
+        const std::size_t lane = piece * plan.depth, depth = std::min(plan.depth, lanes - lane);
         const bool ends = piece + 1 == plan.pieces, sums = epilogue.store != Store::scale_add;
         for (std::size_t j = first_panel; j < last_panel; ++j) {
           const std::size_t column = j * nr, cols = std::min(nr, n - column);
           Epilogue<float> here{ends || !sums ? epilogue.store : Store::plain, nullptr, nullptr, piece > 0 && sums};
           if (epilogue.bias && ends) here.bias = epilogue.bias + column;
           if (epilogue.gamma) here.gamma = epilogue.gamma + column;
-          const Lane<T>* panel = w.panel(j, nr) + from * nr;
+          const Lane<T>* panel = w.panel(j, nr) + lane * nr;
           const Lane<T>* next = j + 1 < last_panel ? panel + nr * lanes
-                                : !ends            ? w.panel(first_panel, nr) + (from + plan.depth) * nr
+                                : !ends            ? w.panel(first_panel, nr) + (lane + plan.depth) * nr
                                 : j + 1 < panels   ? w.panel(j + 1, nr)
                                                    : w.data();
           for (std::size_t t = begin; t < end; ++t) {
-            const std::size_t row = (first + t) * mr, eighth = t - group;
-            const Lane<T>* tile = packed_tile(t) + from * mr;
-            if (in_place && row + mr <= m)
-              kernel.product_of_rows(x + row * ldx + from, ldx, panel, depth, y + row * ldy + column, ldy, cols, here,
-                                     eighth < 8 ? next + eighth * depth * nr / 8 : panel);
-            else kernel.product_tile(tile, panel, depth, y + row * ldy + column, ldy, std::min(mr, m - row), cols, here,
-                                eighth < 8 ? next + eighth * depth * nr / 8 : tile);
+            const std::size_t row = (first + t) * mr, rows = std::min(mr, m - row), eighth = t - group;
+            const Lane<T>* tile = packed_tile(t) + lane * mr;
+            const Lane<T>* ahead = eighth < 8 ? next + eighth * depth * nr / 8 : panel;
+            float* const y = to.packed ? stored : to.y + row * to.ldy + column;
+            const std::size_t ldy = to.packed ? nr : to.ldy;
+            if (in_place && rows == mr)
+              kernel.product_of_rows(from.x + row * from.ldx + lane, from.ldx, panel, depth, y, ldy, cols, here, ahead);
+            else kernel.product_tile(tile, panel, depth, y, ldy, rows, cols, here, ahead);
+            if (to.packed)
+              kernel.pack(stored, nr, rows, cols, mr,
+                          to.packed + (row * ceil_div(n, Packing<T>::per_lane) + column / Packing<T>::per_lane * mr));
           }
         }
       }
@@ -163,7 +194,7 @@ void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t 
   if (m == 0 || w.rows() == 0) return;
   if constexpr (!std::is_same_v<T, double>) {
     if (const auto* kernel = product_kernels<T>(w.isa()))
-      return detail::packed_product(executor, *kernel, x, ldx, m, w, y, ldy, epilogue);
+      return detail::packed_product<T>(executor, *kernel, {x, ldx}, m, w, {y, ldy}, epilogue);
   }
   if constexpr (VITALS_VECTOR_EXTENSIONS && !std::is_same_v<T, double>) {
     throw ArgumentError("[product] weights packed for an instruction set that this build does not have");
@@ -179,15 +210,41 @@ void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t 
   }
 }
 
+template <class T>
+void feed_forward(Executor& executor, const Wide<T>* x, std::size_t m, const PackedMatrix<T>& w1, const Wide<T>* bias1,
+                  const PackedMatrix<T>& w2, const Wide<T>* bias2, const Wide<T>* gamma, Wide<T>* y) {
+  const std::size_t in = w1.cols(), hidden = w1.rows(), out = w2.rows();
+  const Epilogue<Wide<T>> first{Store::gelu, bias1, nullptr}, second{Store::scale_add, bias2, gamma};
+  if (m == 0) return;
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    const auto* kernel = product_kernels<T>(w1.isa());
+    if (kernel && w1.isa() == w2.isa() && w1.lanes() <= detail::depth_lanes) {
+      static thread_local Buffer<Lane<T>> scratch;
+      Lane<T>* packed = scratch.need(detail::ceil_div(m, kernel->mr) * kernel->mr * w2.lanes());
+      detail::packed_product<T>(executor, *kernel, {x, in}, m, w1, {.packed = packed}, first);
+      return detail::packed_product<T>(executor, *kernel, {.packed = packed}, m, w2, {y, out}, second);
+    }
+  }
+  static thread_local Buffer<Wide<T>> scratch;
+  const std::size_t ld = hidden + (detail::rows_as_they_stand(hidden) ? 0 : 16);
+  Wide<T>* between = scratch.need(m * ld);
+  product<T>(executor, x, in, m, w1, between, ld, first);
+  product<T>(executor, between, ld, m, w2, y, out, second);
+}
+
 #if !VITALS_HEADER_ONLY
 #define VITALS_INSTANTIATE(T)                                                                                  \
   template class PackedMatrix<T>;                                                                              \
   template void product(Executor&, const Wide<T>*, std::size_t, std::size_t, const PackedMatrix<T>&, Wide<T>*, \
-                        std::size_t, const Epilogue<Wide<T>>&);
+                        std::size_t, const Epilogue<Wide<T>>&);                                                \
+  template void feed_forward(Executor&, const Wide<T>*, std::size_t, const PackedMatrix<T>&, const Wide<T>*,   \
+                             const PackedMatrix<T>&, const Wide<T>*, const Wide<T>*, Wide<T>*);
 VITALS_INSTANTIATE(float)
 VITALS_INSTANTIATE(double)
 VITALS_INSTANTIATE(bfloat16)
 #undef VITALS_INSTANTIATE
+template void feed_forward(Executor&, const float*, std::size_t, const PackedMatrix<std::int8_t>&, const float*,
+                           const PackedMatrix<std::int8_t>&, const float*, const float*, float*);
 #endif
 
 }  // namespace vitals::inline v0::backend::cpu
