@@ -1,6 +1,7 @@
 // Cpu<T>: the CPU backend. float and bfloat16 use the vectorised kernels chosen at run time; double is for checking
 // gradients. With bfloat16, weights are held and products are made in bfloat16; sums and activations are float32. With
-// std::int8_t weights are held and products are made in int8 (quantize.hpp), sums are exact, activations float32.
+// std::int8_t weights are held and products are made in int8 (quantize.hpp), attention's too where the processor has VNNI
+// (attention.hpp); sums are exact, activations float32.
 #pragma once
 
 #include <algorithm>
