@@ -58,7 +58,7 @@ void packed_attention(Executor& executor, const ProductKernels<T>& kernel, const
                                values + j * panel_size);
   });
 
-  const std::size_t unit = std::lcm<std::size_t>(mr, per_lane > 2 ? per_lane : 2);
+  const std::size_t unit = std::lcm(mr, std::max<std::size_t>(2, per_lane));
   const std::size_t blocks = probabilities ? 1 : ceil_div(tokens, attention_keys);
   const std::size_t block = ceil_div(ceil_div(tokens, blocks), unit) * unit;
   const std::size_t panels = ceil_div(queries, nr);

@@ -78,7 +78,7 @@ struct Attend {
   const Lane<T>* values = nullptr;  // panels [lanes of tokens][nr]
   std::size_t rows = 0;             // queries; up to nr / 2 stand in a panel of half the width
   std::size_t tokens = 0, head_dim = 0;
-  std::size_t block = 0;  // keys at a time: a multiple of mr and of a lane's
+  std::size_t block = 0;  // keys at a time: a multiple of mr, of 2 and of per_lane
   float scale = 1;
   float* scores = nullptr;  // scratch, block x nr
   float* out = nullptr;     // (rows, head_dim), row stride ld
