@@ -1,7 +1,9 @@
 // int8 products: the whole-number sums are exact on every instruction set, against plain loops over quantize_row, which
 // is the definition; and what is defined for zeros, extremes, NaN and infinities.
-#include <vitals/backend/cpu/cpu.hpp>
+#include <vitals/backend/cpu/cpu_double.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -222,5 +224,154 @@ TEST_CASE("weights packed for one instruction set are read on another") {
     std::vector<float> y(m * n);
     Cpu::linear(pool, x.data(), m, packed, nullptr, y.data());
     CHECK(y == expected);
+  }
+}
+
+namespace {
+
+struct Sizes {
+  std::size_t batch, tokens, heads, d;
+  std::size_t dim() const { return heads * d; }
+};
+
+bool has_int8_attention() {
+  const auto* kernel = cpu::product_kernels<std::int8_t>(cpu::active_isa());
+  return kernel && kernel->attend;
+}
+
+std::vector<float> attend(const std::vector<float>& qkv, const Sizes& s, std::size_t queries, unsigned threads = 2,
+                          float* probabilities = nullptr) {
+  vt::ThreadPool pool(threads);
+  std::vector<float> out(s.batch * queries * s.dim());
+  Cpu::attention(pool, qkv.data(), s.batch, s.tokens, s.heads, s.d, queries, out.data(), probabilities);
+  return out;
+}
+
+// What attention_int8_body.inc says, in double; for up to 384 tokens, which it takes as one block.
+std::vector<double> defined_attention(const std::vector<float>& qkv, const Sizes& s) {
+  const std::size_t dim = s.dim(), ld = 3 * dim;
+  std::vector<double> out(s.batch * s.tokens * dim);
+  for (std::size_t b = 0; b < s.batch; ++b)
+    for (std::size_t h = 0; h < s.heads; ++h) {
+      const float* first = qkv.data() + b * s.tokens * ld + h * s.d;
+      const auto q = quantize(first, ld, s.tokens, s.d), k = quantize(first + dim, ld, s.tokens, s.d);
+      std::vector<float> channels(s.d * s.tokens);
+      for (std::size_t c = 0; c < s.d; ++c)
+        for (std::size_t j = 0; j < s.tokens; ++j) channels[c * s.tokens + j] = first[j * ld + 2 * dim + c];
+      const auto v = quantize(channels.data(), s.tokens, s.d, s.tokens);
+      std::vector<double> score(s.tokens);
+      for (std::size_t i = 0; i < s.tokens; ++i) {
+        for (std::size_t j = 0; j < s.tokens; ++j)
+          score[j] = double(q.scale[i]) * k.scale[j] * sum(q.q.data() + i * s.d, k.q.data() + j * s.d, s.d) /
+                     std::sqrt(double(s.d));
+        const double top = *std::max_element(score.begin(), score.end());
+        double total = 0;
+        std::vector<double> mixed(s.d);
+        for (std::size_t j = 0; j < s.tokens; ++j) {
+          const double weight = 255 * std::exp(score[j] - top), offset[4] = {0.125, 0.625, 0.375, 0.875};
+          total += weight;
+          for (std::size_t c = 0; c < s.d; ++c)
+            mixed[c] += std::floor(weight + offset[j % 4]) * v.q[c * s.tokens + j];
+        }
+        for (std::size_t c = 0; c < s.d; ++c)
+          out[(b * s.tokens + i) * dim + h * s.d + c] = v.scale[c] * mixed[c] / total;
+      }
+    }
+  return out;
+}
+
+template <class A, class B>
+double apart(const A& a, const B& b) {
+  double most = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (!(std::abs(a[i] - b[i]) <= most) && most == most) most = std::abs(a[i] - b[i]);  // a NaN stays
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("int8 attention is what its definition says, and near softmax(Q K^T / sqrt(d)) V") {
+  vt::ThreadPool pool(2);
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    // The last two need more than one block of keys; tails of tiles, lanes, panels and half panels.
+    for (const Sizes& s : {Sizes{2, 26, 3, 24}, Sizes{1, 257, 2, 64}, Sizes{1, 1, 1, 8}, Sizes{1, 33, 2, 20},
+                           Sizes{1, 50, 1, 70}, Sizes{1, 785, 1, 64}, Sizes{1, 1370, 1, 16}}) {
+      INFO(cpu::name(isa) << " tokens " << s.tokens << " d " << s.d);
+      const auto qkv = random(s.batch * s.tokens * 3 * s.dim(), 1, 1.5);
+      const std::vector<double> wide(qkv.begin(), qkv.end());
+      std::vector<double> exact(s.batch * s.tokens * s.dim()), exact_p(s.batch * s.heads * s.tokens * s.tokens);
+      cpu::attention<double>(pool, wide.data(), s.batch, s.tokens, s.heads, s.d, s.tokens, exact.data(), exact_p.data());
+      const auto out = attend(qkv, s, s.tokens);
+      std::vector<float> p(exact_p.size());
+      const auto with = attend(qkv, s, s.tokens, 2, p.data());
+      if (!has_int8_attention()) {  // then it is float32's
+        std::vector<float> plain(out.size());
+        cpu::attention<float>(pool, qkv.data(), s.batch, s.tokens, s.heads, s.d, s.tokens, plain.data());
+        REQUIRE(out == plain);
+        continue;
+      }
+      if (s.tokens <= 384) {
+        REQUIRE(with == out);
+        REQUIRE(apart(out, defined_attention(qkv, s)) < 0.01);  // a weight may fall on the other side of a step
+      }
+      REQUIRE(apart(out, exact) < 0.2);
+      REQUIRE(apart(with, exact) < 0.2);
+      REQUIRE(apart(p, exact_p) < 0.02);
+      const std::size_t few = std::min<std::size_t>(s.tokens, 3);  // the first tokens alone: the same bits
+      const auto first = attend(qkv, s, few);
+      for (std::size_t b = 0; b < s.batch; ++b)
+        for (std::size_t i = 0; i < few * s.dim(); ++i)
+          REQUIRE(first[b * few * s.dim() + i] == out[b * s.tokens * s.dim() + i]);
+    }
+  }
+}
+
+TEST_CASE("weights far below a step of 1/255 keep their sum in int8 attention") {
+  // One token with the weight 1 and 1,023 with 1/1000 of it: together half of the result.
+  const Sizes s{1, 1024, 1, 16};
+  std::vector<float> qkv(s.tokens * 3 * s.dim());
+  for (std::size_t j = 0; j < s.tokens; ++j) {
+    float* const token = qkv.data() + j * 3 * s.dim();
+    std::fill_n(token, s.d, 1.0f);
+    std::fill_n(token + s.dim(), s.d, j ? 0.0f : std::log(1000.0f) / 4);
+    std::fill_n(token + 2 * s.dim(), s.d, j ? 1.0f : -1.0f);
+  }
+  const auto out = attend(qkv, s, 1);
+  for (float y : out) CHECK(std::abs(y - 0.0114f) < 0.15f);
+}
+
+TEST_CASE("int8 attention gives the same bits for 1, 2 and 3 threads and survives logits of several hundred") {
+  const Sizes s{1, 500, 3, 16};
+  const auto qkv = random(s.tokens * 3 * s.dim(), 1, 30.0);
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    const auto one = attend(qkv, s, s.tokens, 1);
+    CHECK(one == attend(qkv, s, s.tokens, 2));
+    CHECK(one == attend(qkv, s, s.tokens, 3));
+    CHECK(std::all_of(one.begin(), one.end(), [](float v) { return std::abs(v) <= 150.0f; }));
+  }
+}
+
+TEST_CASE("NaN and infinities are not lost in int8 attention") {
+  const Sizes s{1, 20, 1, 8};
+  for (auto isa : isas()) {
+    cpu::ScopedIsa scoped(isa);
+    INFO(cpu::name(isa));
+    for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      auto qkv = random(s.tokens * 24, 1);
+      qkv[7 * 24 + 3] = bad;  // a query: its row of the output
+      auto out = attend(qkv, s, s.tokens);
+      for (std::size_t i = 0; i < s.tokens * s.d; ++i) CHECK(std::isnan(out[i]) == (i / s.d == 7));
+      if (!has_int8_attention()) continue;
+      qkv = random(s.tokens * 24, 1);
+      qkv[7 * 24 + 8 + 3] = bad;  // a key: everything
+      out = attend(qkv, s, s.tokens);
+      for (float y : out) CHECK(std::isnan(y));
+      qkv = random(s.tokens * 24, 1);
+      qkv[7 * 24 + 16 + 3] = bad;  // a value: its channel
+      out = attend(qkv, s, s.tokens);
+      for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::isnan(out[i]) == (i % s.d == 3));
+    }
   }
 }

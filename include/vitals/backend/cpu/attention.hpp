@@ -12,7 +12,9 @@ namespace vitals::inline v0::backend::cpu {
 
 /// qkv (B, N, 3, H, d) as a fused projection gives it, out (B, Q, H, d): the first Q <= N tokens ask, all N are asked.
 /// probabilities, where not null, (B, H, Q, N): the softmax itself, for those who want to look at it.
-/// T: float, double, or bfloat16 (products of rounded numbers; sums and softmax in float32).
+/// T: float, double, bfloat16 (products of rounded numbers; sums and softmax in float32), or std::int8_t: where the processor
+/// has VNNI, queries and keys are quantised token by token, values channel by channel (quantize.hpp) and weights dithered to
+/// steps of 1/255 of the largest (attention_int8_body.inc), sums of products are exact and softmax is float32; elsewhere it is float's.
 template <class T>
 void attention(Executor& executor, const Wide<T>* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
                std::size_t head_dim, std::size_t queries, Wide<T>* out, Wide<T>* probabilities = nullptr);

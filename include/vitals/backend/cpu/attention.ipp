@@ -34,10 +34,14 @@ void packed_attention(Executor& executor, const ProductKernels<T>& kernel, const
                       std::size_t tokens, std::size_t heads, std::size_t head_dim, std::size_t queries, float* out,
                       float* probabilities) {
   constexpr std::size_t per_lane = Packing<T>::per_lane;
+  constexpr bool int8 = std::is_same_v<T, std::int8_t>;
+  constexpr std::size_t tile_end = int8 ? 1 : 0, panel_end = int8 ? 2 : 0;  // lanes with scales and starts of sums
   const std::size_t mr = kernel.mr, nr = kernel.nr, dim = heads * head_dim, ld = 3 * dim;
   const std::size_t key_tiles = ceil_div(tokens, mr), value_panels = ceil_div(head_dim, nr);
   const std::size_t head_lanes = ceil_div(head_dim, per_lane), token_lanes = ceil_div(tokens, per_lane);
-  const std::size_t key_size = key_tiles * mr * head_lanes, value_size = value_panels * nr * token_lanes;
+  const std::size_t tile_size = mr * (head_lanes + tile_end), panel_size = nr * (token_lanes + tile_end);
+  const std::size_t key_size = key_tiles * tile_size, value_size = value_panels * panel_size;
+  const std::size_t query_size = nr * (head_lanes + panel_end);
   Lane<T>* const packed = attention_panels<T>(batch * heads * (key_size + value_size));
 
   // Keys and values of a head, each as a task.
@@ -47,14 +51,14 @@ void packed_attention(Executor& executor, const ProductKernels<T>& kernel, const
     Lane<T>*keys = packed + pair * (key_size + value_size), *values = keys + key_size;
     if (task % 2 == 0)
       for (std::size_t j = 0; j < key_tiles; ++j)
-        kernel.pack(key + j * mr * ld, ld, std::min(mr, tokens - j * mr), head_dim, mr, keys + j * mr * head_lanes);
+        kernel.pack(key + j * mr * ld, ld, std::min(mr, tokens - j * mr), head_dim, mr, keys + j * tile_size);
     else
       for (std::size_t j = 0; j < value_panels; ++j)
         kernel.pack_transposed(value + j * nr, ld, std::min(nr, head_dim - j * nr), tokens, nr,
-                               values + j * nr * token_lanes);
+                               values + j * panel_size);
   });
 
-  const std::size_t unit = std::lcm<std::size_t>(mr, 2);
+  const std::size_t unit = std::lcm(mr, std::max<std::size_t>(2, per_lane));
   const std::size_t blocks = probabilities ? 1 : ceil_div(tokens, attention_keys);
   const std::size_t block = ceil_div(ceil_div(tokens, blocks), unit) * unit;
   const std::size_t panels = ceil_div(queries, nr);
@@ -62,8 +66,10 @@ void packed_attention(Executor& executor, const ProductKernels<T>& kernel, const
     const std::size_t pair = task / panels, b = pair / heads, h = pair % heads;
     const std::size_t row = task % panels * nr, rows = std::min(nr, queries - row),
                       columns = rows > nr / 2 ? nr : nr / 2;
-    Lane<T>* const query = attention_scratch<T>(nr * head_lanes + (probabilities ? 2 : 1) * block * nr);
-    kernel.pack(qkv + (b * tokens + row) * ld + h * head_dim, ld, rows, head_dim, columns, query);
+    Lane<T>* const query = attention_scratch<T>(query_size + (probabilities ? 2 : 1) * block * nr);
+    const float* const asks = qkv + (b * tokens + row) * ld + h * head_dim;
+    if constexpr (int8) kernel.pack_panel(asks, ld, rows, head_dim, columns, query);
+    else kernel.pack(asks, ld, rows, head_dim, columns, query);
     Attend<T> a;
     a.query = query;
     a.keys = packed + pair * (key_size + value_size);
@@ -73,7 +79,7 @@ void packed_attention(Executor& executor, const ProductKernels<T>& kernel, const
     a.head_dim = head_dim;
     a.block = block;
     a.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-    a.scores = reinterpret_cast<float*>(query + nr * head_lanes);
+    a.scores = reinterpret_cast<float*>(query + query_size);
     a.out = out + (b * queries + row) * dim + h * head_dim;
     a.ld = dim;
     if (probabilities) a.kept = a.scores + block * nr;
@@ -123,7 +129,12 @@ void portable_attention(Executor& executor, const T* qkv, std::size_t batch, std
 template <class T>
 void attention(Executor& executor, const Wide<T>* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
                std::size_t head_dim, std::size_t queries, Wide<T>* out, Wide<T>* probabilities) {
-  if constexpr (!std::is_same_v<T, double>) {
+  if constexpr (std::is_same_v<T, std::int8_t>) {
+    const auto* kernel = product_kernels<T>(active_isa());
+    if (!kernel || !kernel->attend)
+      return attention<float>(executor, qkv, batch, tokens, heads, head_dim, queries, out, probabilities);
+    return detail::packed_attention(executor, *kernel, qkv, batch, tokens, heads, head_dim, queries, out, probabilities);
+  } else if constexpr (!std::is_same_v<T, double>) {
     if (const auto* kernel = product_kernels<T>(active_isa()))
       return detail::packed_attention(executor, *kernel, qkv, batch, tokens, heads, head_dim, queries, out,
                                       probabilities);
@@ -138,6 +149,7 @@ void attention(Executor& executor, const Wide<T>* qkv, std::size_t batch, std::s
 VITALS_INSTANTIATE(float)
 VITALS_INSTANTIATE(double)
 VITALS_INSTANTIATE(bfloat16)
+VITALS_INSTANTIATE(std::int8_t)
 #undef VITALS_INSTANTIATE
 #endif
 

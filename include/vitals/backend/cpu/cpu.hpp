@@ -1,6 +1,7 @@
 // Cpu<T>: the CPU backend. float and bfloat16 use the vectorised kernels chosen at run time; double is for checking
 // gradients. With bfloat16, weights are held and products are made in bfloat16; sums and activations are float32. With
-// std::int8_t weights are held and products are made in int8 (quantize.hpp), sums are exact, activations float32.
+// std::int8_t weights are held and products are made in int8 (quantize.hpp), attention's too where the processor has VNNI
+// (attention.hpp); sums are exact, activations float32.
 #pragma once
 
 #include <algorithm>
@@ -87,17 +88,7 @@ struct Cpu {
   }
   static void attention(Executor& e, const Scalar* qkv, std::size_t batch, std::size_t tokens, std::size_t heads,
                         std::size_t head_dim, std::size_t queries, Scalar* out, Scalar* probabilities) {
-    const auto in = [&]<class In>(std::type_identity<In>) {
-      backend::cpu::attention<In>(e, qkv, batch, tokens, heads, head_dim, queries, out, probabilities);
-    };
-    if constexpr (!std::is_same_v<T, std::int8_t>) {
-      in(std::type_identity<T>{});
-    } else {  // attention is not quantised: the faster of the others
-      if (backend::cpu::active_isa() == backend::cpu::Isa::avx512bf16)
-        in(std::type_identity<bfloat16>{});
-      else
-        in(std::type_identity<float>{});
-    }
+    backend::cpu::attention<T>(e, qkv, batch, tokens, heads, head_dim, queries, out, probabilities);
   }
   static void silu_gate(Executor& e, const Scalar* x, Scalar* y, std::size_t rows, std::size_t hidden) {
     backend::cpu::silu_gate(e, x, y, rows, hidden);

@@ -78,7 +78,7 @@ struct Attend {
   const Lane<T>* values = nullptr;  // panels [lanes of tokens][nr]
   std::size_t rows = 0;             // queries; up to nr / 2 stand in a panel of half the width
   std::size_t tokens = 0, head_dim = 0;
-  std::size_t block = 0;  // keys at a time: a multiple of mr and of 2
+  std::size_t block = 0;  // keys at a time: a multiple of mr, of 2 and of per_lane
   float scale = 1;
   float* scores = nullptr;  // scratch, block x nr
   float* out = nullptr;     // (rows, head_dim), row stride ld
@@ -129,6 +129,13 @@ struct ProductKernels<std::int8_t> {
   void (*product_tile)(const std::uint32_t* tile, const std::uint32_t* panel, std::size_t lanes, float* y,
                        std::size_t ld, std::size_t rows, std::size_t cols, const Epilogue<float>& epilogue,
                        const void* ahead);
+  /// Quantises a panel of a matrix that stands transposed, number (column n, k) at x[k * ld + n], each column by its own
+  /// scale: [lanes][width], then the scales. Null where attend is.
+  void (*pack_transposed)(const float* x, std::size_t ld, std::size_t cols, std::size_t k, std::size_t width,
+                          std::uint32_t* packed);
+  /// softmax(scale Q K^T) V of a panel of queries (pack_panel), tiles of keys (pack) and panels of values
+  /// (pack_transposed); null where the processor does not multiply unsigned by signed bytes without loss.
+  void (*attend)(const Attend<std::int8_t>& a);
 };
 
 /// float32 operations on rows.
