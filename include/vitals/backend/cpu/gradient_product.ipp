@@ -102,8 +102,9 @@ void transpose_panels(Executor& executor, const ProductKernels<T>& kernel, const
 
 /// Tiles of dY^T that stay in a core's level-2 cache beside a panel of X.
 inline constexpr std::size_t gradient_tile_bytes = 384 * 1024;
-/// M is summed in pieces of at most this many lanes, so that a tile and a panel stay in cache.
-inline constexpr std::size_t gradient_piece_lanes = 768;
+/// M is summed in pieces of at most this many lanes, so that a tile and a panel stay in cache; four images of 257 tokens, which
+/// go through together, are one piece even in float32, for every further one loads and stores dW again.
+inline constexpr std::size_t gradient_piece_lanes = 1100;
 
 template <class T>
 void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel, const float* dy, std::size_t ldy,
