@@ -1,5 +1,6 @@
 // Products of 2,000 random shapes, strides, tails and epilogues, in float32 and bfloat16 and on every instruction set,
 // against a plain loop in double. What lies around the result must stay as it was.
+#include <vitals/backend/cpu/gradient_product.hpp>
 #include <vitals/backend/cpu/product.hpp>
 
 #include <algorithm>
@@ -190,6 +191,31 @@ TEMPLATE_TEST_CASE("instruction sets differ by rounding alone", "", float, vt::b
       if (first.empty()) first = y;
       for (std::size_t i = 0; i < y.size(); ++i)  // numbers are below 1, so k bounds a sum of products
         REQUIRE(std::abs(y[i] - first[i]) <= 0x1p-24f * static_cast<float>(c.k + 2) * 0.5f * static_cast<float>(c.k));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("rows of a gradient are scaled and multiplied with W's", "", float, vt::bfloat16) {
+  using T = TestType;
+  const std::size_t n = 45, k = 39;  // neither whole panels nor whole squares
+  const auto w = random(n * k, 1), g = random(n * k, 2), scale = random(n, 3);
+  const auto held = rounded<T>(w.data(), k, n, k);
+  for (auto isa : isas()) {
+    INFO(cpu::name(isa));
+    cpu::ScopedIsa here(isa);
+    vt::ThreadPool pool(2);
+    const cpu::PackedMatrix<T> packed(pool, w.data(), k, n, k);
+    std::vector<float> dw(n * k, 7.0f), sums(n, 2.0f);
+    cpu::scale_rows_and_dots<T>(pool, packed, g.data(), scale.data(), dw.data(), false, sums.data());
+    cpu::scale_rows_and_dots<T>(pool, packed, g.data(), scale.data(), dw.data(), true, nullptr);
+    for (std::size_t i = 0; i < n; ++i) {
+      double sum = 2;
+      for (std::size_t p = 0; p < k; ++p) {
+        const double product = static_cast<double>(g[i * k + p]);
+        sum += held[i * k + p] * product;
+        REQUIRE(std::abs(dw[i * k + p] - 2 * static_cast<double>(scale[i]) * product) < 1e-6);
+      }
+      REQUIRE(std::abs(sums[i] - sum) < 1e-5);
     }
   }
 }

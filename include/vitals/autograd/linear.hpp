@@ -90,16 +90,13 @@ void low_rank_backward(Tape<B>& tape, const typename B::Scalar* dy, std::size_t 
       const auto db = tape.memory(term.rows * rank);
       G::weight_gradient(e, from, out, inner[i]->data(), rank, m, term.rows, rank, db->data(), false);
       if (dgamma) {
-        const auto plain = tape.memory(term.rows * rank);
-        G::unpack(e, term.b.packed(), plain->data());
         std::vector<Scalar> dots(term.rows);
-        G::scale_rows_and_dots(e, plain->data(), db->data(), term.rows, rank, nullptr, nullptr, dots.data());
+        G::scale_rows_and_dots(e, term.b.packed(), db->data(), nullptr, nullptr, false, dots.data());
         for (std::size_t n = 0; n < term.rows; ++n) dgamma[term.first + n] += static_cast<Scalar>(term.scale) * dots[n];
       }
       if (term.b.trainable())
         term.b.gradient().add([&](Scalar* to, bool add) {
-          if (!add) std::fill_n(to, term.b.size(), Scalar(0));
-          G::scale_rows_and_dots(e, nullptr, db->data(), term.rows, rank, scale.data(), to, nullptr);
+          G::scale_rows_and_dots(e, term.b.packed(), db->data(), scale.data(), to, add, nullptr);
         });
     }
     if (!term.a.trainable() && !dx) continue;

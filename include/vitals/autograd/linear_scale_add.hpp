@@ -25,7 +25,10 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
   const auto slot = residual.slot();
   auto y = residual.sole() ? Variable<B, dyn, dyn, Out>(tape, residual.memory(), residual.shape())
                            : tape.template make<dyn, dyn, Out>(residual.shape());
-  if (y.data() != residual.data()) B::copy(residual.data(), residual.size(), y.data());
+  if (y.data() != residual.data())
+    parallel_for(tape.executor, y.size(), 16384, [&](std::size_t begin, std::size_t end) {
+      B::copy(residual.data() + begin, end - begin, y.data() + begin);
+    });
   B::linear_scale_add(tape.executor, x.data(), m, weight.packed(), bias.data(), gamma.data(), y.data());
   auto inner = detail::low_rank_forward<B>(tape, x.memory(), m, weight, gamma.data(), y.data(), Out);
   if (!x.needs_gradient() && !slot && !detail::trains(weight, bias, gamma) && !detail::low_rank_trains(weight))
@@ -49,19 +52,14 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
     if (detail::trains(weight, gamma)) {
       const auto product = back.memory(Out * In);
       G::weight_gradient(e, dy.data(), Out, kept.open(e)->data(), In, m, Out, In, product->data(), false);
-      const auto plain = gamma.trainable() ? back.memory(Out * In) : nullptr;
-      if (plain) G::unpack(e, weight.packed(), plain->data());
-      const auto finish = [&](Scalar* dw) {
-        G::scale_rows_and_dots(e, plain ? plain->data() : nullptr, product->data(), Out, In, gamma.data(), dw,
-                               plain ? dgamma.data() : nullptr);
+      const auto finish = [&](Scalar* dw, bool add) {
+        G::scale_rows_and_dots(e, weight.packed(), product->data(), gamma.data(), dw, add,
+                               gamma.trainable() ? dgamma.data() : nullptr);
       };
       if (weight.trainable())
-        weight.gradient().add([&](Scalar* to, bool add) {
-          if (!add) std::fill_n(to, Out * In, Scalar(0));
-          finish(to);
-        });
+        weight.gradient().add(finish);
       else
-        finish(nullptr);
+        finish(nullptr, false);
     }
     if (dx)
       dx->add([&](Scalar* to, bool add) {

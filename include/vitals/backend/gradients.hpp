@@ -33,12 +33,13 @@ template <class B>
 concept HasWeightGradient = requires(Executor& e, const Scalar<B>* dy, std::size_t n, Scalar<B>* dw) {
   Gradients<B>::weight_gradient(e, dy, n, dy, n, n, n, n, dw, true);
 };
-/// sums (n) += the sum of rows; y += a x; sums (rows) += rowsum(a * b) and dw += scale * b; the sum of squares
+/// sums (n) += the sum of rows; y += a x; of a matrix g shaped like W: sums (out) += rowsum(W * g), dw = diag(scale) g or added to
+/// dw; the sum of squares
 template <class B>
-concept HasSums = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* y) {
+concept HasSums = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* y, const typename B::Weight& w) {
   Gradients<B>::column_sums(e, x, n, n, n, y);
   Gradients<B>::add_scaled(e, x, Scalar<B>(1), y, n);
-  Gradients<B>::scale_rows_and_dots(e, x, x, n, n, x, y, y);
+  Gradients<B>::scale_rows_and_dots(e, w, x, x, y, true, y);
   { Gradients<B>::sum_of_squares(e, x, n) } -> std::same_as<double>;
 };
 /// dx = dy GELU'(x); dx may be dy

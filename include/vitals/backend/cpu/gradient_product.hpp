@@ -30,6 +30,12 @@ template <class T>
 void weight_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, const Wide<T>* x, std::size_t ldx,
                      std::size_t m, std::size_t n, std::size_t k, Wide<T>* dw, bool add);
 
+/// Of a product's gradient G = dY^T X (N, K): dw = diag(scale) G, or added to dw, and sums (N) += rowsum(W * G); dw and sums
+/// may be null.
+template <class T>
+void scale_rows_and_dots(Executor& executor, const PackedMatrix<T>& w, const Wide<T>* g, const Wide<T>* scale, Wide<T>* dw,
+                         bool add, Wide<T>* sums);
+
 /// How many rows of W stand together in memory and are changed together.
 template <class T>
 std::size_t group_rows(const PackedMatrix<T>& w);

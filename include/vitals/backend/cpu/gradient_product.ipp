@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <vitals/backend/cpu/buffer.hpp>
+#include <vitals/backend/cpu/gradient_kernels.hpp>
 #include <vitals/backend/cpu/gradient_product.hpp>
 
 namespace vitals::inline v0::backend::cpu {
@@ -31,7 +32,7 @@ PackedMatrix<T>& transposed_scratch() {
   static thread_local PackedMatrix<T> scratch;
   return scratch;
 }
-/// Two of each thread's own buffers: one for who calls, one for who works.
+/// Buffers of each thread's own: one for who calls, one for who works, one for rows of W.
 template <class T>
 T* gradient_scratch(std::size_t size) {
   static thread_local Buffer<T> scratch;
@@ -39,6 +40,11 @@ T* gradient_scratch(std::size_t size) {
 }
 template <class T>
 T* gradient_worker_scratch(std::size_t size) {
+  static thread_local Buffer<T> scratch;
+  return scratch.need(size);
+}
+template <class T>
+T* gradient_rows_scratch(std::size_t size) {
   static thread_local Buffer<T> scratch;
   return scratch.need(size);
 }
@@ -67,6 +73,19 @@ void widen_square(const Lane<T>* from, std::size_t nr, std::size_t rows, const f
   } else {
     for (std::size_t p = 0; p < rows; ++p)
       for (std::size_t n = 0; n < nr; n += 4) put(to + p * nr, load(from + p * nr + n, Four{}), n);
+  }
+}
+
+/// The first n rows of a panel of pairs, row-major (n, k): a square after the other.
+inline void widen_rows(const ProductKernels<float>& kernel, const std::uint32_t* from, std::size_t nr, std::size_t n,
+                       std::size_t k, float* to) {
+  float* square = gradient_worker_scratch<float>(2 * nr * nr);
+  float* turned = square + nr * nr;
+  for (std::size_t q = 0; q < k; q += nr) {
+    const std::size_t rows = std::min(nr, k - q);
+    widen_square<bfloat16>(from + q / 2 * nr, nr, rows, nullptr, square);
+    kernel.pack(square, nr, rows, n, rows, turned);
+    for (std::size_t i = 0; i < n; ++i) std::copy_n(turned + i * rows, rows, to + i * k + q);
   }
 }
 
@@ -102,8 +121,9 @@ void transpose_panels(Executor& executor, const ProductKernels<T>& kernel, const
 
 /// Tiles of dY^T that stay in a core's level-2 cache beside a panel of X.
 inline constexpr std::size_t gradient_tile_bytes = 384 * 1024;
-/// M is summed in pieces of at most this many lanes, so that a tile and a panel stay in cache.
-inline constexpr std::size_t gradient_piece_lanes = 768;
+/// M is summed in pieces of at most this many lanes, so that a tile and a panel stay in cache; four images of 257 tokens, which
+/// go through together, are one piece even in float32, for every further one loads and stores dW again.
+inline constexpr std::size_t gradient_piece_lanes = 1100;
 
 template <class T>
 void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel, const float* dy, std::size_t ldy,
@@ -220,6 +240,11 @@ void read_group(const PackedMatrix<T>& w, std::size_t group, Wide<T>* rows) {
   const Lane<T>* from = w.panel(group, nr);
   if constexpr (std::is_same_v<T, float>)
     if (const auto* kernel = product_kernels<T>(w.isa())) return kernel->pack(from, nr, k, n, k, rows);
+#if VITALS_VECTOR_EXTENSIONS
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (const auto* kernel = product_kernels<float>(w.isa()); kernel && nr % 4 == 0)
+      return detail::widen_rows(*kernel, from, nr, n, k, rows);
+#endif
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t p = 0; p < k; ++p) {
       if constexpr (std::is_same_v<T, bfloat16>) {
@@ -245,6 +270,35 @@ void write_group(PackedMatrix<T>& w, std::size_t group, const Wide<T>* rows) {
   }
 }
 
+template <class T>
+void scale_rows_and_dots(Executor& executor, const PackedMatrix<T>& w, const Wide<T>* g, const Wide<T>* scale, Wide<T>* dw,
+                         bool add, Wide<T>* sums) {
+  const auto* kernel = gradient_kernels(active_isa());
+  const std::size_t together = group_rows(w), k = w.cols();
+  executor.run(detail::ceil_div(w.rows(), together), [&](std::size_t group) {
+    const Wide<T>* values = nullptr;
+    if (sums) {
+      Wide<T>* room = detail::gradient_rows_scratch<Wide<T>>(together * k);
+      read_group(w, group, room);
+      values = room;
+    }
+    for (std::size_t row = group * together; row < std::min(w.rows(), (group + 1) * together); ++row) {
+      const Wide<T>*of_w = values ? values + row % together * k : nullptr, *of_g = g + row * k;
+      if (dw && !add) std::fill_n(dw + row * k, k, Wide<T>(0));
+      if constexpr (!std::is_same_v<T, double>)
+        if (kernel) {
+          if (sums) sums[row] += kernel->dot(of_w, of_g, k);
+          if (dw) kernel->add_scaled(dw + row * k, of_g, scale[row], k);
+          continue;
+        }
+      for (std::size_t p = 0; p < k; ++p) {
+        if (sums) sums[row] += of_w[p] * of_g[p];
+        if (dw) dw[row * k + p] += scale[row] * of_g[p];
+      }
+    }
+  });
+}
+
 #if !VITALS_HEADER_ONLY
 #define VITALS_INSTANTIATE(T)                                                                                        \
   template void transpose<T>(Executor&, const PackedMatrix<T>&, const Wide<T>*, PackedMatrix<T>&);                   \
@@ -252,6 +306,8 @@ void write_group(PackedMatrix<T>& w, std::size_t group, const Wide<T>* rows) {
                                   const Wide<T>*, Wide<T>*, std::size_t, bool);                                      \
   template void weight_gradient<T>(Executor&, const Wide<T>*, std::size_t, const Wide<T>*, std::size_t, std::size_t, \
                                    std::size_t, std::size_t, Wide<T>*, bool);                                        \
+  template void scale_rows_and_dots<T>(Executor&, const PackedMatrix<T>&, const Wide<T>*, const Wide<T>*, Wide<T>*,   \
+                                       bool, Wide<T>*);                                                               \
   template std::size_t group_rows<T>(const PackedMatrix<T>&);                                                        \
   template void read_group<T>(const PackedMatrix<T>&, std::size_t, Wide<T>*);                                        \
   template void write_group<T>(PackedMatrix<T>&, std::size_t, const Wide<T>*);

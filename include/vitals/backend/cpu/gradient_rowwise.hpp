@@ -31,11 +31,6 @@ void column_sums(Executor& executor, const T* x, std::size_t ld, std::size_t row
 template <class T>
 void add_scaled(Executor& executor, const T* x, T a, T* y, std::size_t n);
 
-/// sums (rows) += rowsum(a * b) of two (rows, n) matrices; dw (rows, n) += scale (rows) * b where dw is not null.
-template <class T>
-void scale_rows_and_dots(Executor& executor, const T* a, const T* b, std::size_t rows, std::size_t n, const T* scale,
-                         T* dw, T* sums);
-
 /// The sum of squares, in pieces of a fixed size whose sums are added in double.
 template <class T>
 double sum_of_squares(Executor& executor, const T* x, std::size_t n);

@@ -141,27 +141,6 @@ void add_scaled(Executor& executor, const T* x, T a, T* y, std::size_t n) {
 }
 
 template <class T>
-void scale_rows_and_dots(Executor& executor, const T* a, const T* b, std::size_t rows, std::size_t n, const T* scale,
-                         T* dw, T* sums) {
-  const auto* kernel = detail::gradient_kernels_for<T>();
-  parallel_for(executor, rows, detail::gradient_rows_per_task(n), [&](std::size_t begin, std::size_t end) {
-    for (std::size_t r = begin; r < end; ++r) {
-      const T *left = a ? a + r * n : nullptr, *right = b + r * n;
-      if constexpr (std::is_same_v<T, float>)
-        if (kernel) {
-          if (sums) sums[r] += kernel->dot(left, right, n);
-          if (dw) kernel->add_scaled(dw + r * n, right, scale[r], n);
-          continue;
-        }
-      for (std::size_t i = 0; i < n; ++i) {
-        if (sums) sums[r] += left[i] * right[i];
-        if (dw) dw[r * n + i] += scale[r] * right[i];
-      }
-    }
-  });
-}
-
-template <class T>
 double sum_of_squares(Executor& executor, const T* x, std::size_t n) {
   constexpr std::size_t piece = 4096;
   const auto* kernel = detail::gradient_kernels_for<T>();
@@ -238,7 +217,6 @@ void adamw_step(T* w, const T* gradient, T* mean, T* square, std::size_t n, cons
                                     T*, T*);                                                                        \
   template void column_sums(Executor&, const T*, std::size_t, std::size_t, std::size_t, T*);                        \
   template void add_scaled(Executor&, const T*, T, T*, std::size_t);                                                \
-  template void scale_rows_and_dots(Executor&, const T*, const T*, std::size_t, std::size_t, const T*, T*, T*);     \
   template double sum_of_squares(Executor&, const T*, std::size_t);                                                 \
   template void dropout(Executor&, const T*, T*, std::size_t, double, std::uint64_t, std::uint64_t, bool);          \
   template void sgd_step(T*, const T*, T*, std::size_t, const SgdStep<T>&);                                         \

@@ -40,9 +40,9 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
   static void add_scaled(Executor& e, const Scalar* x, Scalar a, Scalar* y, std::size_t n) {
     cpu::add_scaled(e, x, a, y, n);
   }
-  static void scale_rows_and_dots(Executor& e, const Scalar* a, const Scalar* b, std::size_t rows, std::size_t n,
-                                  const Scalar* scale, Scalar* dw, Scalar* sums) {
-    cpu::scale_rows_and_dots(e, a, b, rows, n, scale, dw, sums);
+  static void scale_rows_and_dots(Executor& e, const Weight& w, const Scalar* g, const Scalar* scale, Scalar* dw,
+                                  bool add, Scalar* sums) {
+    cpu::scale_rows_and_dots<T>(e, w, g, scale, dw, add, sums);
   }
   static double sum_of_squares(Executor& e, const Scalar* x, std::size_t n) { return cpu::sum_of_squares(e, x, n); }
   static void gelu(Executor& e, const Scalar* x, const Scalar* dy, Scalar* dx, std::size_t n) {
