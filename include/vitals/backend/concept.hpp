@@ -116,7 +116,7 @@ concept HasAssemble = requires(Executor& e, const Scalar<B>* x, Scalar<B>* y, st
 template <class B>
 concept Backend = detail::HasStorage<B> && detail::HasUpload<B> && detail::HasDownload<B> && detail::HasCopy<B> &&
     detail::HasPack<B> && detail::HasLinear<B> && detail::HasLinearGelu<B> && detail::HasLinearScaleAdd<B> &&
-    detail::HasFeedForward<B> && detail::HasLinearAdd<B> && detail::HasGelu<B> && detail::HasLayerNorm<B> && detail::HasAttention<B> &&
-    detail::HasSiluGate<B> && detail::HasPatches<B> && detail::HasAssemble<B>;
+    detail::HasFeedForward<B> && detail::HasLinearAdd<B> && detail::HasGelu<B> && detail::HasLayerNorm<B> &&
+    detail::HasAttention<B> && detail::HasSiluGate<B> && detail::HasPatches<B> && detail::HasAssemble<B>;
 
 }  // namespace vitals::inline v0::backend

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 
 #include <vitals/backend/cpu/isa.hpp>
 #include <vitals/backend/cpu/kernels.hpp>
@@ -34,6 +35,19 @@ struct GradientKernels {
 
 /// The table of an instruction set; nullptr where this build has none.
 const GradientKernels* gradient_kernels(Isa isa);
+
+namespace detail {
+
+/// Those of the instruction set in use; nullptr for double.
+template <class T>
+const GradientKernels* gradient_kernels_for() {
+  if constexpr (std::is_same_v<T, float>)
+    return gradient_kernels(active_isa());
+  else
+    return nullptr;
+}
+
+}  // namespace detail
 
 }  // namespace vitals::inline v0::backend::cpu
 

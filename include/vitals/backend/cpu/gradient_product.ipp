@@ -273,7 +273,7 @@ void write_group(PackedMatrix<T>& w, std::size_t group, const Wide<T>* rows) {
 template <class T>
 void scale_rows_and_dots(Executor& executor, const PackedMatrix<T>& w, const Wide<T>* g, const Wide<T>* scale, Wide<T>* dw,
                          bool add, Wide<T>* sums) {
-  const auto* kernel = gradient_kernels(active_isa());
+  const auto* kernel = detail::gradient_kernels_for<Wide<T>>();
   const std::size_t together = group_rows(w), k = w.cols();
   executor.run(detail::ceil_div(w.rows(), together), [&](std::size_t group) {
     const Wide<T>* values = nullptr;

@@ -14,14 +14,6 @@ namespace vitals::inline v0::backend::cpu {
 
 namespace detail {
 
-template <class T>
-const GradientKernels* gradient_kernels_for() {
-  if constexpr (std::is_same_v<T, float>)
-    return gradient_kernels(active_isa());
-  else
-    return nullptr;
-}
-
 /// Rows a task takes: about 16 Ki numbers.
 inline std::size_t gradient_rows_per_task(std::size_t d) {
   return std::max<std::size_t>(1, 16384 / std::max<std::size_t>(1, d));

@@ -48,6 +48,9 @@ inline std::uint32_t pair_of(const float* x, std::size_t left) {
   return bfloat16(x[0]).bits | (left > 1 ? static_cast<std::uint32_t>(bfloat16(x[1]).bits) << 16 : 0u);
 }
 
+/// Numbers of Y in the largest tile of any instruction set.
+inline constexpr std::size_t largest_tile = 12 * 32;
+
 inline std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
 }  // namespace detail

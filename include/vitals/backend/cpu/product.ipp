@@ -53,9 +53,6 @@ struct ProductResult {
   Lane<T>* packed = nullptr;
 };
 
-/// Numbers of Y in the largest tile of any instruction set.
-inline constexpr std::size_t largest_tile = 12 * 32;
-
 /// How tiles of packed rows, panels and pieces along K are visited. A group of tiles stays in the level-2 cache while a few
 /// panels after the other are multiplied with it; tasks of one group are neighbours, so a thread stays with its rows. A task
 /// is a part of a group against these panels: small, so that threads whose groups differ by a few rows end together.
@@ -92,20 +89,18 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
   const std::size_t pass_tiles =
       from.packed ? all_tiles : std::max<std::size_t>(16, packed_rows_bytes / (tile_size * sizeof(Lane<T>)));
   const bool in_place = !from.packed && kernel.product_of_rows && rows_as_they_stand(from.ldx);
+  const std::size_t apart = in_place ? 0 : tile_size;  // of packed tiles; in place the last one alone is packed
   Lane<T>* packed = from.packed ? nullptr : product_scratch<T>((in_place ? 1 : std::min(all_tiles, pass_tiles)) * tile_size);
+  const Lane<T>* tiles_of_x = from.packed ? from.packed : packed;
   for (std::size_t first = 0; first < all_tiles; first += pass_tiles) {
     const std::size_t tiles = std::min(pass_tiles, all_tiles - first);
     const ProductPlan plan(tiles, tile_size * sizeof(Lane<T>), panels, lanes, executor.threads());
-    const auto packed_tile = [&](std::size_t t) {
-      return from.packed ? from.packed + t * tile_size : packed + (in_place ? 0 : t) * tile_size;
-    };
     const auto pack = [&](std::size_t t) {
       const std::size_t row = (first + t) * mr;
-      kernel.pack(from.x + row * from.ldx, from.ldx, std::min(mr, m - row), w.cols(), mr,
-                  packed + (in_place ? 0 : t) * tile_size);
+      kernel.pack(from.x + row * from.ldx, from.ldx, std::min(mr, m - row), w.cols(), mr, packed + t * apart);
     };
-    if (!from.packed && !in_place) executor.run(tiles, pack);
-    else if (in_place && (first + tiles) * mr > m) pack(tiles - 1);
+    if (in_place && (first + tiles) * mr > m) pack(tiles - 1);
+    if (!in_place && !from.packed) executor.run(tiles, pack);
     executor.run(plan.groups * plan.chunks * plan.parts, [&](std::size_t task) {
       alignas(64) float stored[largest_tile];  // a tile on its way to to.packed
       const std::size_t group = task / plan.parts / plan.chunks * plan.group, begin = group + task % plan.parts * plan.part,
@@ -127,7 +122,7 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
                                                    : w.data();
           for (std::size_t t = begin; t < end; ++t) {
             const std::size_t row = (first + t) * mr, rows = std::min(mr, m - row), eighth = t - group;
-            const Lane<T>* tile = packed_tile(t) + lane * mr;
+            const Lane<T>* tile = tiles_of_x + t * apart + lane * mr;
             const Lane<T>* ahead = eighth < 8 ? next + eighth * depth * nr / 8 : panel;
             float* const y = to.packed ? stored : to.y + row * to.ldy + column;
             const std::size_t ldy = to.packed ? nr : to.ldy;
