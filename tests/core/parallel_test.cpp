@@ -1,7 +1,9 @@
 #include <vitals/core/parallel.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -21,12 +23,20 @@ TEST_CASE("a pool runs every task exactly once, many times over") {
   }
 }
 
-TEST_CASE("the first exception of a task reaches the caller and the pool stays usable") {
-  vt::ThreadPool pool(2);
-  REQUIRE_THROWS_WITH(pool.run(100, [](std::size_t i) { if (i == 42) throw std::runtime_error("task 42"); }), "task 42");
-  std::atomic<int> sum{0};
-  pool.run(100, [&](std::size_t i) { sum += static_cast<int>(i); });
-  CHECK(sum == 4950);
+TEST_CASE("of several exceptions the one of the lowest task reaches the caller and the pool stays usable") {
+  for (const unsigned threads : {1u, 2u, 3u}) {
+    vt::ThreadPool pool(threads);
+    for (int round = 0; round < 20; ++round) {
+      const auto late = [](std::size_t i) {  // the lowest one throws last
+        if (i == 42) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        if (i >= 42 && i % 7 == 0) throw std::runtime_error("task " + std::to_string(i));
+      };
+      REQUIRE_THROWS_WITH(pool.run(500, late), "task 42");
+    }
+    std::atomic<int> sum{0};
+    pool.run(100, [&](std::size_t i) { sum += static_cast<int>(i); });
+    CHECK(sum == 4950);
+  }
 }
 
 TEST_CASE("nested and concurrent calls complete") {

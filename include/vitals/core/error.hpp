@@ -27,4 +27,24 @@ struct IoError : Error { using Error::Error; };
 /// A parameter out of its range: k too large, an unknown preset, a learning rate that is not a number.
 struct ArgumentError : Error { using Error::Error; };
 
+namespace detail {
+
+// Runs f and puts in front of its errors what they are about: an image, a slice.
+template <class F>
+auto naming(const std::string& what, F&& f) {
+  try {
+    return f();
+  } catch (const IoError& e) {
+    throw IoError(what + ": " + e.what());
+  } catch (const FormatError& e) {
+    throw FormatError(what + ": " + e.what());
+  } catch (const DataError& e) {
+    throw DataError(what + ": " + e.what());
+  } catch (const ShapeError& e) {
+    throw ShapeError(what + ": " + e.what());
+  }
+}
+
+}  // namespace detail
+
 }  // namespace vitals::inline v0

@@ -31,9 +31,18 @@ class Executor {
   virtual ~Executor() = default;
   /// How many tasks may run at once; only the size of pieces of work follows from it, never a result.
   virtual unsigned threads() const = 0;
-  /// Calls task(0) ... task(count - 1), in any order, on any thread, and returns when all are done. The first
-  /// exception of a task is thrown here after the others have ended.
+  /// Calls task(0) ... task(count - 1), in any order, on any thread, and returns when all are done. When tasks throw, the
+  /// exception of the lowest number is thrown here, whatever the threads did; higher numbers may then be left out.
   virtual void run(std::size_t count, TaskRef task) = 0;
+};
+
+/// The calling thread alone, in order: what a task gives to the functions that it calls.
+class SerialExecutor final : public Executor {
+ public:
+  unsigned threads() const override { return 1; }
+  void run(std::size_t count, TaskRef task) override {
+    for (std::size_t i = 0; i < count; ++i) task(i);
+  }
 };
 
 /// The library's own pool. Its threads start in the constructor and wait for work; the caller works too. A call from

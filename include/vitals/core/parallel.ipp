@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -54,19 +55,24 @@ struct Job {
   TaskRange* ranges;
   std::size_t count;  // of ranges
   std::atomic<unsigned> working{0};
+  std::atomic<std::size_t> failed{std::numeric_limits<std::size_t>::max()};  // the lowest task that threw
   std::mutex failure_lock{};
-  std::exception_ptr failure{};
+  std::exception_ptr failure{};  // its exception
 
   void work(std::size_t self) {
     const bool before = std::exchange(inside_task, true);
     for (std::size_t offset = 0; offset < count; ++offset) {
       TaskRange& range = ranges[self + offset < count ? self + offset : self + offset - count];
       for (std::size_t i; (i = range.next.fetch_add(1, std::memory_order_relaxed)) < range.end;) {
+        if (i > failed.load(std::memory_order_relaxed)) break;  // the rest of the range is higher still
         try {
           task(i);
         } catch (...) {
           const std::lock_guard lock(failure_lock);
-          if (!failure) failure = std::current_exception();
+          if (i < failed.load(std::memory_order_relaxed)) {
+            failed.store(i, std::memory_order_relaxed);
+            failure = std::current_exception();
+          }
         }
       }
     }

@@ -25,7 +25,7 @@ VITALS_INLINE BatchFeatures augmented_features(const Backbone& backbone, const d
         backbone, transform.size(), options.executor ? *options.executor : default_pool(), blocks, options.batch,
         items.size(),
         [&](std::size_t i, auto pixels) {
-          detail::naming_image(dataset.where(items[i]), [&] {
+          vitals::detail::naming(dataset.where(items[i]), [&] {
             const auto image = io::read_image(dataset.file(items[i]));
             Rng rng(options.seed ^ (std::uint64_t{0x63726F70} << 32),
                     (std::uint64_t{step} << 32) | items[i]);  // "crop"

@@ -2,12 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
-#include <exception>
-#include <limits>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,31 +16,6 @@
 
 namespace vitals::inline v0::eval::detail {
 
-// One thread, in order: what a piece of work that already is a task gives to the model.
-class InPlace final : public Executor {
- public:
-  unsigned threads() const override { return 1; }
-  void run(std::size_t count, TaskRef task) override {
-    for (std::size_t i = 0; i < count; ++i) task(i);
-  }
-};
-
-// Runs f and says in its errors which image they are about.
-template <class F>
-auto naming_image(const std::string& where, F&& f) {
-  try {
-    return f();
-  } catch (const IoError& e) {
-    throw IoError(where + ": " + e.what());
-  } catch (const FormatError& e) {
-    throw FormatError(where + ": " + e.what());
-  } catch (const DataError& e) {
-    throw DataError(where + ": " + e.what());
-  } catch (const ShapeError& e) {
-    throw ShapeError(where + ": " + e.what());
-  }
-}
-
 // Writes the record (blocks * D of cls, then D of avgpool) of image `b` of a batch to cls and avgpool.
 inline void take_record(const Features& features, std::size_t b, std::span<float> cls, std::span<float> avgpool) {
   const std::size_t dim = features.cls.extent(1), patches = features.patches.extent(1);
@@ -55,28 +26,6 @@ inline void take_record(const Features& features, std::size_t b, std::span<float
   for (std::size_t p = 0; p < patches; ++p)
     for (std::size_t d = 0; d < dim; ++d) sum[d] += *token++;
   for (std::size_t d = 0; d < dim; ++d) avgpool[d] = static_cast<float>(sum[d] / static_cast<double>(patches));
-}
-
-// Work in numbered pieces. After a failure later pieces are left out; earlier ones are finished, so that the failure
-// reported is the first in order, whatever the threads did.
-template <class Piece>
-void run_pieces(Executor& executor, std::size_t pieces, Piece&& piece) {
-  std::mutex lock;
-  std::atomic<std::size_t> failed{std::numeric_limits<std::size_t>::max()};
-  std::exception_ptr failure;
-  executor.run(pieces, [&](std::size_t i) {
-    if (i > failed.load()) return;
-    try {
-      piece(i);
-    } catch (...) {
-      const std::lock_guard guard(lock);
-      if (i < failed.load()) {
-        failed.store(i);
-        failure = std::current_exception();
-      }
-    }
-  });
-  if (failure) std::rethrow_exception(failure);
 }
 
 inline void check_finite(std::span<const float> record, const std::string& where) {
@@ -104,8 +53,8 @@ void features_in_pieces(const Backbone& backbone, transforms::Size size, Executo
     for (std::size_t p = 0; p < pieces; ++p) piece(p, executor);
     return;
   }
-  run_pieces(executor, pieces, [&](std::size_t p) {
-    InPlace inner;
+  executor.run(pieces, [&](std::size_t p) {
+    SerialExecutor inner;
     piece(p, inner);
   });
 }

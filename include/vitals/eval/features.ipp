@@ -78,8 +78,8 @@ VITALS_INLINE FeatureSet features(const Backbone& backbone, const data::Dataset&
   if (!options.cache.empty()) {
     const auto outputs = detail::fingerprint(backbone, transform.size(), blocks, executor);
     cache.emplace(options.cache, detail::feature_key(info, outputs, transform, options), (blocks + 1) * dim);
-    detail::run_pieces(executor, n, [&](std::size_t i) {
-      hashes[i] = detail::naming_image(dataset.where(i), [&] { return sha256_of_file(dataset.file(i)); });
+    executor.run(n, [&](std::size_t i) {
+      hashes[i] = vitals::detail::naming(dataset.where(i), [&] { return sha256_of_file(dataset.file(i)); });
       const std::lock_guard guard(lock);
       advance("reading cache", 1);
     });
@@ -108,7 +108,7 @@ VITALS_INLINE FeatureSet features(const Backbone& backbone, const data::Dataset&
     detail::features_in_pieces(
         backbone, transform.size(), executor, blocks, options.batch, todo.size(),
         [&](std::size_t t, auto pixels) {
-          detail::naming_image(dataset.where(todo[t]),
+          vitals::detail::naming(dataset.where(todo[t]),
                                [&] { transform(io::read_image(dataset.file(todo[t])), pixels); });
         },
         [&](std::size_t t, const Features& out, std::size_t b) {

@@ -33,15 +33,6 @@ namespace vitals::inline v0::eval {
 
 namespace detail {
 
-// Runs tasks on the calling thread: for work inside a task.
-class OneThread final : public Executor {
- public:
-  unsigned threads() const override { return 1; }
-  void run(std::size_t count, TaskRef task) override {
-    for (std::size_t i = 0; i < count; ++i) task(i);
-  }
-};
-
 // The items of one query that may still be among its k best: those whose score is at least the k-th best one so far
 // less `margin`.
 class Candidates {
@@ -166,7 +157,7 @@ class NeighbourSearch {
         longest[b] = {std::max(longest[b].row, at.row), std::max(longest[b].lost, at.lost)};
         bias_[first + i] = static_cast<float>(rows.dot(rows.centre.data(), row));
       }
-      OneThread here;
+      SerialExecutor here;
       packed_[b] = backend::cpu::PackedMatrix<T>(here, unit.data(), dim, count, dim);
     });
     for (const auto& at : longest) longest_ = {std::max(longest_.row, at.row), std::max(longest_.lost, at.lost)};
@@ -247,7 +238,7 @@ class NeighbourSearch {
   // Where this build has no kernels: block after block of products by what product() has.
   bool scan_blocks(const float* unit, std::size_t budget, Task& task) const {
     const std::size_t count = task.candidates.size();
-    OneThread here;
+    SerialExecutor here;
     std::vector<float> scores(count * item_block);
     task.positions.resize(count * item_block);
     for (std::size_t b = 0; b < packed_.size(); ++b) {
@@ -362,7 +353,7 @@ VITALS_INLINE Neighbours neighbours(TensorView<const float, dyn, dyn> train, Ten
       rough_is_useful = false;
     }
     std::call_once(packed, [&] {
-      detail::OneThread here;
+      SerialExecutor here;
       if (!fine) fine = std::make_unique<detail::NeighbourSearch<float>>(rows, k, here);
     });
     fine->find(first, count, std::numeric_limits<std::size_t>::max(), result);

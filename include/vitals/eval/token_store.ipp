@@ -83,7 +83,7 @@ VITALS_INLINE void TokenStore::compute(std::span<const std::size_t> slices, cons
     Tensor<float, dyn, 3, dyn, dyn> pixels({n, 3, transform_.size().height, transform_.size().width});
     for (std::size_t b = 0; b < n; ++b) {
       Rng own = draw ? (*draw)[begin + b] : Rng();
-      masks[begin + b] = naming_image(dataset_.where(slices[begin + b]), [&] {
+      masks[begin + b] = vitals::detail::naming(dataset_.where(slices[begin + b]), [&] {
         return load(slices[begin + b], draw ? &own : nullptr, pixels[b], sizes[begin + b]);
       });
     }
@@ -97,8 +97,8 @@ VITALS_INLINE void TokenStore::compute(std::span<const std::size_t> slices, cons
   if (pieces < executor_.threads()) {
     for (std::size_t p = 0; p < pieces; ++p) piece(p, executor_);
   } else {
-    run_pieces(executor_, pieces, [&](std::size_t p) {
-      InPlace inner;
+    executor_.run(pieces, [&](std::size_t p) {
+      SerialExecutor inner;
       piece(p, inner);
     });
   }
@@ -144,7 +144,7 @@ VITALS_INLINE bool TokenStore::keep(const std::vector<std::size_t>& slices) {
   std::vector<std::string> names(wanted.size());
   std::vector<char> known(wanted.size(), 0);
   const auto mask_alone = [&](std::size_t i) {
-    const auto pair = naming_image(dataset_.where(wanted[i]), [&] { return dataset_.read(wanted[i]); });
+    const auto pair = vitals::detail::naming(dataset_.where(wanted[i]), [&] { return dataset_.read(wanted[i]); });
     return std::pair{transforms::Size{pair.mask.extent(0), pair.mask.extent(1)},
                      resize_mask(pair.mask, transform_.size())};
   };
@@ -156,7 +156,7 @@ VITALS_INLINE bool TokenStore::keep(const std::vector<std::size_t>& slices) {
       const auto& slice = dataset_.slices[wanted[i]];
       auto& sum = file_sums_[slice.item];
       if (sum.empty())
-        sum = naming_image(dataset_.where(wanted[i]), [&] { return sha256_of_file(dataset_.file(slice.item)); });
+        sum = vitals::detail::naming(dataset_.where(wanted[i]), [&] { return sha256_of_file(dataset_.file(slice.item)); });
       const auto& rule = dataset_.intensity;
       names[i] = Sha256()
                      .update(sum + " " + std::to_string(slice.index) + " " + std::to_string(dataset_.axis) + " " +

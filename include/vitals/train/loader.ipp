@@ -14,41 +14,6 @@
 
 namespace vitals::inline v0::train {
 
-namespace detail {
-
-// Runs f and says in its errors which image they are about.
-template <class F>
-void about_image(const std::string& where, F&& f) {
-  try {
-    f();
-  } catch (const IoError& e) {
-    throw IoError(where + ": " + e.what());
-  } catch (const FormatError& e) {
-    throw FormatError(where + ": " + e.what());
-  } catch (const DataError& e) {
-    throw DataError(where + ": " + e.what());
-  } catch (const ShapeError& e) {
-    throw ShapeError(where + ": " + e.what());
-  }
-}
-
-// read(i) for each of n images on several threads; of several failures the first in order is thrown.
-template <class Read>
-void read_images(Executor& executor, std::size_t n, Read&& read) {
-  std::vector<std::exception_ptr> failures(n);
-  executor.run(n, [&](std::size_t i) {
-    try {
-      read(i);
-    } catch (...) {
-      failures[i] = std::current_exception();
-    }
-  });
-  for (const auto& failure : failures)
-    if (failure) std::rethrow_exception(failure);
-}
-
-}  // namespace detail
-
 VITALS_INLINE Loader::Loader(const data::Dataset& dataset, std::vector<std::size_t> items,
                              const transforms::Transform& transform, const LoaderOptions& options)
     : dataset_(dataset),
@@ -83,8 +48,9 @@ VITALS_INLINE Batch Loader::batch(std::uint64_t index) {
   out.items = items(index);
   const auto size = transform_.size();
   out.pixels = Tensor<float, dyn, 3, dyn, dyn>({out.items.size(), 3, size.height, size.width});
-  detail::read_images(options_.executor ? *options_.executor : default_pool(), out.items.size(), [&](std::size_t i) {
-    detail::about_image(dataset_.where(out.items[i]), [&] {
+  Executor& executor = options_.executor ? *options_.executor : default_pool();
+  executor.run(out.items.size(), [&](std::size_t i) {
+    vitals::detail::naming(dataset_.where(out.items[i]), [&] {
       const auto image = io::read_image(dataset_.file(out.items[i]));
       if (!options_.augment) return transform_(image, out.pixels[i]);
       Rng rng(options_.seed ^ (std::uint64_t{0x63726F70} << 32), index * options_.batch + i);  // "crop"
@@ -102,8 +68,8 @@ VITALS_INLINE Tensor<float, dyn, 3, dyn, dyn> pixels_of(const data::Dataset& dat
                                                         const transforms::Transform& transform, Executor& executor) {
   const auto size = transform.size();
   Tensor<float, dyn, 3, dyn, dyn> pixels({items.size(), 3, size.height, size.width});
-  detail::read_images(executor, items.size(), [&](std::size_t i) {
-    detail::about_image(dataset.where(items[i]), [&] { transform(io::read_image(dataset.file(items[i])), pixels[i]); });
+  executor.run(items.size(), [&](std::size_t i) {
+    vitals::detail::naming(dataset.where(items[i]), [&] { transform(io::read_image(dataset.file(items[i])), pixels[i]); });
   });
   return pixels;
 }

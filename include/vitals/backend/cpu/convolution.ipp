@@ -75,7 +75,7 @@ void run_convolution(Executor& executor, std::span<const MapPart<const Wide<T>>>
   std::vector<Wide<T>> biases;
   for (std::size_t i = 0; bias && i < pixels; ++i) biases.insert(biases.end(), bias, bias + out);
   executor.run(batch * blocks, [&](std::size_t task) {
-    OnThisThread here;
+    SerialExecutor here;
     const std::size_t b = task / blocks, first = task % blocks * rows, count = std::min(rows, out_height - first);
     const std::size_t needed = (count - 1) * stride + kernel_height;
     Wide<T>* x = convolution_scratch<Wide<T>, 0>(needed * border.row() + depth);
@@ -294,7 +294,7 @@ void transposed_convolution(Executor& executor, const Wide<T>* x, std::size_t ba
   std::vector<Wide<T>> biases;
   for (std::size_t tap = 0; bias && tap < k * k; ++tap) biases.insert(biases.end(), bias, bias + out);
   executor.run(batch * blocks, [&](std::size_t task) {
-    detail::OnThisThread here;
+    SerialExecutor here;
     const std::size_t b = task / blocks, first = task % blocks * rows, count = std::min(rows, h - first);
     Wide<T>* squares = detail::convolution_scratch<Wide<T>, 0>(count * w * wide);
     product<T>(here, x + (b * h + first) * w * in, in, count * w, kernel, squares, wide,
@@ -318,7 +318,7 @@ void transposed_convolution_input_gradient(Executor& executor, const Wide<T>* dy
         plain[i * wide + tap * out + o] = weight[(i * out + o) * k * k + tap];
   const PackedMatrix<T> kernel(executor, plain.data(), wide, in, wide);
   executor.run(batch * blocks, [&](std::size_t task) {
-    detail::OnThisThread here;
+    SerialExecutor here;
     const std::size_t b = task / blocks, first = task % blocks * rows, count = std::min(rows, h - first);
     Wide<T>* squares = detail::convolution_scratch<Wide<T>, 0>(count * w * wide);
     for (std::size_t r = 0; r < count; ++r)

@@ -131,7 +131,7 @@ void winograd_convolution(Executor& executor, std::span<const MapPart<const Wide
   const std::size_t all = batch * squares.each(), step = detail::squares_per_task(in, out, sizeof(N));
   const std::vector<N> zeros(in, N(0));
   executor.run(detail::ceil_div(all, step), [&](std::size_t task) {
-    detail::OnThisThread here;
+    SerialExecutor here;
     const std::size_t first = task * step, count = std::min(step, all - first);
     const std::size_t x_plane = detail::odd_lines(count * in), y_plane = detail::odd_lines(count * out);
     N* x = detail::convolution_scratch<N, 0>(16 * x_plane);
@@ -175,7 +175,7 @@ void winograd_weight_gradient(Executor& executor, std::span<const MapPart<const 
   const std::vector<N> zeros(std::max(in, out), N(0));
   const MapPart<const N> gradient{dy, out, false};
   executor.run(strips * chunks, [&](std::size_t task) {
-    detail::OnThisThread here;
+    SerialExecutor here;
     const std::size_t strip = task / chunks, begin = task % chunks * chunk, columns = std::min(chunk, in - begin);
     const std::size_t x_plane = detail::odd_lines(step * columns), g_plane = detail::odd_lines(step * out);
     N* x = detail::convolution_scratch<N, 2>(16 * x_plane);
