@@ -6,7 +6,6 @@
 #include <utility>
 
 #include <vitals/autograd/linear.hpp>
-#include <vitals/autograd/linear_scale_add.hpp>
 #include <vitals/autograd/recording.hpp>
 
 namespace vitals::inline v0::ops {
@@ -36,14 +35,6 @@ Variable<B, dyn, dyn, Out> linear_gelu(Tape<B>& tape, const Variable<B, dyn, dyn
   auto y = tape.template make<dyn, dyn, Out>({x.extent(0), x.extent(1), Out});
   B::linear_gelu(tape.executor, x.data(), x.rows(), weight.packed(), bias.data(), y.data());
   return y;
-}
-
-/// The feed-forward part of a block: on a tape its two layers.
-template <std::size_t Hidden, class B, std::size_t D, class Weight1, class Bias1, class Weight2, class Bias2, class Gamma>
-Variable<B, dyn, dyn, D> feed_forward(Tape<B>& tape, Variable<B, dyn, dyn, D> residual,
-                                      const Variable<B, dyn, dyn, D>& x, const Weight1& w1, const Bias1& b1,
-                                      const Weight2& w2, const Bias2& b2, const Gamma& gamma) {
-  return linear_scale_add(tape, std::move(residual), linear_gelu<Hidden>(tape, x, w1, b1), w2, b2, gamma);
 }
 
 }  // namespace vitals::inline v0::ops

@@ -16,6 +16,37 @@
 
 namespace vitals::inline v0::ops {
 
+namespace detail {
+
+/// A value that starts with the numbers of a residual: in their place where nobody else holds them.
+template <class B, std::size_t D>
+Variable<B, dyn, dyn, D> on_residual(Tape<B>& tape, Variable<B, dyn, dyn, D> residual) {
+  if (residual.sole()) return Variable<B, dyn, dyn, D>(tape, residual.memory(), residual.shape());
+  auto y = tape.template make<dyn, dyn, D>(residual.shape());
+  parallel_for(tape.executor, y.size(), 16384, [&](std::size_t begin, std::size_t end) {
+    B::copy(residual.data() + begin, end - begin, y.data() + begin);
+  });
+  return y;
+}
+
+template <class B>
+std::vector<typename B::Scalar> column_sums(Tape<B>& tape, const typename B::Scalar* dy, std::size_t m, std::size_t n) {
+  std::vector<typename B::Scalar> sums(n, typename B::Scalar(0));
+  backend::Gradients<B>::column_sums(tape.executor, dy, n, m, n, sums.data());
+  return sums;
+}
+
+/// Adds gamma * sums to the gradient of a bias.
+template <class B, class Bias, class Gamma>
+void add_scaled_sums(const Bias& bias, const Gamma& gamma, const std::vector<typename B::Scalar>& sums) {
+  using Scalar = typename B::Scalar;
+  bias.gradient().add([&](Scalar* to, bool add) {
+    for (std::size_t i = 0; i < sums.size(); ++i) to[i] = (add ? to[i] : Scalar(0)) + gamma.data()[i] * sums[i];
+  });
+}
+
+}  // namespace detail
+
 template <class B, std::size_t Out, std::size_t In, class Weight, class Bias, class Gamma>
 Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn, Out> residual,
                                             const Variable<B, dyn, dyn, In>& x, const Weight& weight, const Bias& bias,
@@ -23,12 +54,7 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
   using Scalar = typename B::Scalar;
   const std::size_t m = x.rows();
   const auto slot = residual.slot();
-  auto y = residual.sole() ? Variable<B, dyn, dyn, Out>(tape, residual.memory(), residual.shape())
-                           : tape.template make<dyn, dyn, Out>(residual.shape());
-  if (y.data() != residual.data())
-    parallel_for(tape.executor, y.size(), 16384, [&](std::size_t begin, std::size_t end) {
-      B::copy(residual.data() + begin, end - begin, y.data() + begin);
-    });
+  auto y = detail::on_residual(tape, std::move(residual));
   B::linear_scale_add(tape.executor, x.data(), m, weight.packed(), bias.data(), gamma.data(), y.data());
   auto inner = detail::low_rank_forward<B>(tape, x.memory(), m, weight, gamma.data(), y.data(), Out);
   if (!x.needs_gradient() && !slot && !detail::trains(weight, bias, gamma) && !detail::low_rank_trains(weight))
@@ -40,12 +66,8 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
     auto& e = back.executor;
     std::vector<Scalar> dgamma(gamma.trainable() ? Out : 0, Scalar(0));
     if (detail::trains(bias, gamma)) {
-      std::vector<Scalar> sums(Out, Scalar(0));
-      G::column_sums(e, dy.data(), Out, m, Out, sums.data());
-      if (bias.trainable())
-        bias.gradient().add([&](Scalar* to, bool add) {
-          for (std::size_t i = 0; i < Out; ++i) to[i] = (add ? to[i] : Scalar(0)) + gamma.data()[i] * sums[i];
-        });
+      const auto sums = detail::column_sums<B>(back, dy.data(), m, Out);
+      if (bias.trainable()) detail::add_scaled_sums<B>(bias, gamma, sums);
       if (gamma.trainable())
         for (std::size_t i = 0; i < Out; ++i) dgamma[i] = bias.data()[i] * sums[i];
     }

@@ -115,27 +115,25 @@ class Tape {
       });
     }
   }
-  /// dx (m, in) = dy (m, out) diag(gamma) W, or added to dx; gamma may be null. Of a frozen weight that comes a second time the
-  /// transposed form is kept, unless memory is scarce (checkpointing): to make it takes longer than a tenth of a small
-  /// batch's product.
+  /// dx (m, in) = dy (m, out) diag(gamma) W, or added to dx; gamma may be null.
   template <class Weight, class Gamma>
   void input_gradient(const Scalar* dy, std::size_t m, const Weight& weight, const Gamma* gamma, Scalar* dx, bool add) {
     using G = backend::Gradients<B>;
     const std::size_t out = weight.shape()[0], in = weight.size() / out;
-    const Scalar* scale = gamma ? gamma->data() : nullptr;
-    const bool frozen = !weight.trainable() && !(gamma && gamma->trainable()) && !options.checkpoint;
-    if (!frozen) turned_.erase(&weight);
-    auto* kept = frozen ? &turned_[&weight] : nullptr;
-    const std::array versions{weight.version(), gamma ? gamma->version() : 0};
-    if (!kept || std::exchange(kept->versions, versions) != versions) {
-      if (kept) kept->made = false;
-      return G::input_gradient(executor, dy, out, m, weight.packed(), scale, dx, in, add);
-    }
-    if (!std::exchange(kept->made, true)) G::transpose(executor, weight.packed(), scale, kept->weight);
-    if (add)
-      B::linear_add(executor, dy, m, kept->weight, nullptr, dx, in);
+    const auto* turned = kept_transposed(weight, gamma);
+    if (!turned)
+      G::input_gradient(executor, dy, out, m, weight.packed(), gamma ? gamma->data() : nullptr, dx, in, add);
+    else if (add)
+      B::linear_add(executor, dy, m, *turned, nullptr, dx, in);
     else
-      B::linear(executor, dy, m, kept->weight, nullptr, dx);
+      B::linear(executor, dy, m, *turned, nullptr, dx);
+  }
+  /// (diag(gamma) W)^T: the kept form, or one that holds until `spare` is given away again.
+  template <class Weight, class Gamma>
+  const typename B::Weight& transposed(const Weight& weight, const Gamma* gamma, typename B::Weight& spare) {
+    if (const auto* turned = kept_transposed(weight, gamma)) return *turned;
+    backend::Gradients<B>::transpose(executor, weight.packed(), gamma ? gamma->data() : nullptr, spare);
+    return spare;
   }
   /// Runs body() without recording; its values know whether they need a gradient.
   template <class Body>
@@ -183,6 +181,26 @@ class Tape {
     bool made = false;
     typename B::Weight weight = {};
   };
+
+  /// (diag(gamma) W)^T where it is kept: of a frozen weight that comes a second time, unless memory is scarce (checkpointing). To
+  /// make it takes longer than a tenth of a small batch's product.
+  template <class Weight, class Gamma>
+  const typename B::Weight* kept_transposed(const Weight& weight, const Gamma* gamma) {
+    const bool frozen = !weight.trainable() && !(gamma && gamma->trainable()) && !options.checkpoint;
+    if (!frozen) {
+      turned_.erase(&weight);
+      return nullptr;
+    }
+    Turned& kept = turned_[&weight];
+    const std::array versions{weight.version(), gamma ? gamma->version() : 0};
+    if (std::exchange(kept.versions, versions) != versions) {
+      kept.made = false;
+      return nullptr;
+    }
+    if (!std::exchange(kept.made, true))
+      backend::Gradients<B>::transpose(executor, weight.packed(), gamma ? gamma->data() : nullptr, kept.weight);
+    return &kept.weight;
+  }
 
   std::shared_ptr<Pool<B>> pool_;
   std::map<const void*, Turned> turned_;

@@ -4,6 +4,7 @@
 #include <vitals/autograd/attention.hpp>
 #include <vitals/autograd/block.hpp>
 #include <vitals/autograd/drop_path.hpp>
+#include <vitals/autograd/feed_forward.hpp>
 #include <vitals/autograd/gelu.hpp>
 #include <vitals/autograd/layer_norm.hpp>
 #include <vitals/autograd/linear.hpp>

@@ -47,6 +47,16 @@ template <class B>
 concept HasGeluBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
   Gradients<B>::gelu(e, x, x, dx, n);
 };
+/// The feed-forward part of a block whose weights do not train: forward as B::feed_forward, writing feed_forward_kept(m, W1, W2)
+/// numbers for the way back, or where that is 0 not at all; there dy -> dx, and db1 (h), where not null, is a sum. Transposed weights as in transpose: W2 with
+/// gamma, W1 without.
+template <class B>
+concept HasFeedForwardBackward = requires(Executor& e, const Scalar<B>* x, std::size_t m, const typename B::Weight& w,
+                                          Scalar<B>* y) {
+  { Gradients<B>::feed_forward_kept(m, w, w) } -> std::same_as<std::size_t>;
+  Gradients<B>::feed_forward_keeping(e, x, m, w, x, w, x, x, y, y);
+  Gradients<B>::feed_forward_backward(e, x, m, w, w, x, y, true, y);
+};
 /// x (m, 2 h), dy (m, h) -> dx (m, 2 h)
 template <class B>
 concept HasSiluGateBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
@@ -94,8 +104,8 @@ concept HasSteps = requires(Scalar<B>* w, std::size_t n, const SgdStep<Scalar<B>
 
 template <class B>
 concept Differentiable = Backend<B> && detail::HasInputGradient<B> && detail::HasWeightGradient<B> &&
-    detail::HasSums<B> && detail::HasGeluBackward<B> && detail::HasSiluGateBackward<B> &&
-    detail::HasLayerNormBackward<B> && detail::HasAttentionBackward<B> && detail::HasAttentionFirstBackward<B> &&
+    detail::HasSums<B> && detail::HasGeluBackward<B> && detail::HasFeedForwardBackward<B> &&
+    detail::HasSiluGateBackward<B> && detail::HasLayerNormBackward<B> && detail::HasAttentionBackward<B> && detail::HasAttentionFirstBackward<B> &&
     detail::HasDropout<B> && detail::HasUpdate<B>;
 
 }  // namespace vitals::inline v0::backend

@@ -111,6 +111,8 @@ struct ProductKernels {
                           const void* ahead);
   /// softmax(scale Q K^T) V of a panel of queries.
   void (*attend)(const Attend<T>& a);
+  /// x = GELU(x) as Store::gelu makes it, n numbers: whole vectors. Null in float32.
+  void (*gelu)(float* x, std::size_t n);
   /// product_tile for mr rows of X that are not packed, row stride ldx; null where packing also rounds (bfloat16).
   void (*product_of_rows)(const float* x, std::size_t ldx, const Lane<T>* panel, std::size_t lanes, float* y,
                           std::size_t ld, std::size_t cols, const Epilogue<float>& epilogue, const void* ahead);

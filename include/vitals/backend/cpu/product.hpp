@@ -48,11 +48,36 @@ void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t 
              std::size_t ldy, const Epilogue<Wide<T>>& epilogue = {});
 
 /// y (M, O) += gamma * (GELU(x (M, K) W1^T + bias1) W2^T + bias2), W1 (H, K), W2 (O, H): what two products give, to the bit.
-/// In bfloat16 the inner numbers (M, H) are kept as the second product reads them, half as long and packed while they are in
-/// the level-1 cache. Pointers may be null as in Epilogue.
+/// Pointers may be null as in Epilogue.
 template <class T>
 void feed_forward(Executor& executor, const Wide<T>* x, std::size_t m, const PackedMatrix<T>& w1, const Wide<T>* bias1,
                   const PackedMatrix<T>& w2, const Wide<T>* bias2, const Wide<T>* gamma, Wide<T>* y);
+
+namespace detail {
+
+/// Something that works on the tiles of a matrix, in place, on their way from one product to the next.
+class TileVisitor {
+ public:
+  /// A tile's sums are about to be made: what will be read and written beside it can be asked for.
+  virtual void expect(std::size_t row, std::size_t column) const = 0;
+  /// A tile, row stride nr: `rows` x `cols` numbers, the first one at (row, column).
+  virtual void visit(float* tile, std::size_t row, std::size_t column, std::size_t rows, std::size_t cols) const = 0;
+
+ protected:
+  ~TileVisitor() = default;
+};
+
+/// The kernels with which chained_products can pass tiles from W1's product to W2's; nullptr where it cannot: no kernels, or
+/// sums along K that are too long for one go.
+const ProductKernels<bfloat16>* chain_kernels(const PackedMatrix<bfloat16>& w1, const PackedMatrix<bfloat16>& w2);
+
+/// Y (M, O) = second(first(X (M, K) W1^T) W2^T): the inner matrix is kept as the second product reads it, half as long, and
+/// packed while a tile is in the level-1 cache; `between`, where not null, visits every tile before.
+void chained_products(Executor& executor, const ProductKernels<bfloat16>& kernel, const float* x, std::size_t m,
+                      const PackedMatrix<bfloat16>& w1, const Epilogue<float>& first, const TileVisitor* between,
+                      const PackedMatrix<bfloat16>& w2, const Epilogue<float>& second, float* y);
+
+}  // namespace detail
 
 }  // namespace vitals::inline v0::backend::cpu
 

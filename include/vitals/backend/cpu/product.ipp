@@ -45,12 +45,14 @@ struct ProductRows {
   const Lane<T>* packed = nullptr;
 };
 
-/// Where a product leaves Y: y, row stride ldy, or if `packed` is not null there, as the rows of a next product.
+/// Where a product leaves Y: y, row stride ldy, or if `packed` is not null there, as the rows of a next product, every tile being
+/// visited before by `between` if that is not null; sums along K must then be short enough for one go.
 template <class T>
 struct ProductResult {
   float* y = nullptr;
   std::size_t ldy = 0;
   Lane<T>* packed = nullptr;
+  const TileVisitor* between = nullptr;
 };
 
 /// How tiles of packed rows, panels and pieces along K are visited. A group of tiles stays in the level-2 cache while a few
@@ -102,7 +104,7 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
     if (in_place && (first + tiles) * mr > m) pack(tiles - 1);
     if (!in_place && !from.packed) executor.run(tiles, pack);
     executor.run(plan.groups * plan.chunks * plan.parts, [&](std::size_t task) {
-      alignas(64) float stored[largest_tile];  // a tile on its way to to.packed
+      alignas(64) float stored[largest_tile] = {};  // a tile on its way to to.packed
       const std::size_t group = task / plan.parts / plan.chunks * plan.group, begin = group + task % plan.parts * plan.part,
                         end = std::min({tiles, group + plan.group, begin + plan.part});
       const std::size_t first_panel = task / plan.parts % plan.chunks * plan.chunk,
@@ -126,9 +128,11 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
             const Lane<T>* ahead = eighth < 8 ? next + eighth * depth * nr / 8 : panel;
             float* const y = to.packed ? stored : to.y + row * to.ldy + column;
             const std::size_t ldy = to.packed ? nr : to.ldy;
+            if (to.between) to.between->expect(row, column);
             if (in_place && rows == mr)
               kernel.product_of_rows(from.x + row * from.ldx + lane, from.ldx, panel, depth, y, ldy, cols, here, ahead);
             else kernel.product_tile(tile, panel, depth, y, ldy, rows, cols, here, ahead);
+            if (to.between) to.between->visit(stored, row, column, rows, cols);
             if (to.packed)
               kernel.pack(stored, nr, rows, cols, mr,
                           to.packed + (row * ceil_div(n, Packing<T>::per_lane) + column / Packing<T>::per_lane * mr));
@@ -137,6 +141,21 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
       }
     });
   }
+}
+
+VITALS_INLINE const ProductKernels<bfloat16>* chain_kernels(const PackedMatrix<bfloat16>& w1,
+                                                            const PackedMatrix<bfloat16>& w2) {
+  return w1.isa() == w2.isa() && w1.lanes() <= depth_lanes ? product_kernels<bfloat16>(w1.isa()) : nullptr;
+}
+
+VITALS_INLINE void chained_products(Executor& executor, const ProductKernels<bfloat16>& kernel, const float* x,
+                                    std::size_t m, const PackedMatrix<bfloat16>& w1, const Epilogue<float>& first,
+                                    const TileVisitor* between, const PackedMatrix<bfloat16>& w2,
+                                    const Epilogue<float>& second, float* y) {
+  static thread_local Buffer<Lane<bfloat16>> scratch;
+  Lane<bfloat16>* packed = scratch.need(ceil_div(m, kernel.mr) * kernel.mr * w2.lanes());
+  packed_product<bfloat16>(executor, kernel, {x, w1.cols()}, m, w1, {.packed = packed, .between = between}, first);
+  packed_product<bfloat16>(executor, kernel, {.packed = packed}, m, w2, {y, w2.rows()}, second);
 }
 
 }  // namespace detail
@@ -211,15 +230,9 @@ void feed_forward(Executor& executor, const Wide<T>* x, std::size_t m, const Pac
   const std::size_t in = w1.cols(), hidden = w1.rows(), out = w2.rows();
   const Epilogue<Wide<T>> first{Store::gelu, bias1, nullptr}, second{Store::scale_add, bias2, gamma};
   if (m == 0) return;
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    const auto* kernel = product_kernels<T>(w1.isa());
-    if (kernel && w1.isa() == w2.isa() && w1.lanes() <= detail::depth_lanes) {
-      static thread_local Buffer<Lane<T>> scratch;
-      Lane<T>* packed = scratch.need(detail::ceil_div(m, kernel->mr) * kernel->mr * w2.lanes());
-      detail::packed_product<T>(executor, *kernel, {x, in}, m, w1, {.packed = packed}, first);
-      return detail::packed_product<T>(executor, *kernel, {.packed = packed}, m, w2, {y, out}, second);
-    }
-  }
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (const auto* kernel = detail::chain_kernels(w1, w2))
+      return detail::chained_products(executor, *kernel, x, m, w1, first, nullptr, w2, second, y);
   static thread_local Buffer<Wide<T>> scratch;
   const std::size_t ld = hidden + (detail::rows_as_they_stand(hidden) ? 0 : 16);
   Wide<T>* between = scratch.need(m * ld);

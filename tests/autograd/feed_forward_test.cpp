@@ -1,0 +1,96 @@
+// The feed-forward part of a block with frozen weights is one operation; it must give what its two layers give, which the tape
+// records when the weights train and other tests hold against PyTorch and finite differences.
+#include <vitals/autograd/feed_forward.hpp>
+
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "kernels.hpp"
+#include "operations.hpp"
+#include "training.hpp"
+
+#include <vitals/nn/mlp.hpp>
+
+namespace vt = vitals;
+using vt::dyn;
+
+namespace {
+
+template <class B>
+struct Result {
+  std::vector<typename B::Scalar> y, dx, db1, db2, weight;
+};
+
+// Two passes: gradients of parameters add up, that of x is added to what it has.
+template <std::size_t D, std::size_t Hidden, class B>
+Result<B> run(bool frozen, std::size_t tokens, bool biases, vt::Executor& executor, bool checkpoint = false) {
+  using Scalar = typename B::Scalar;
+  vt::nn::Mlp<D, Hidden, B> mlp;
+  vt::nn::LayerScale<D, B> scale;
+  auto table = vt::nn::parameters<B>(mlp);
+  table.push_back({"gamma", &scale.gamma});
+  test::randomize(table, 3);
+  mlp.fc1.weight.set_trainable(!frozen), mlp.fc2.weight.set_trainable(!frozen), scale.gamma.set_trainable(!frozen);
+  mlp.fc1.bias.set_trainable(biases), mlp.fc2.bias.set_trainable(biases);
+  const auto numbers = [&](std::uint64_t stream) {
+    vt::Rng rng(5, stream);
+    std::vector<Scalar> v(2 * tokens * D);
+    for (auto& n : v) n = static_cast<Scalar>(rng.normal());
+    return v;
+  };
+  Result<B> out;
+  vt::Tape<B> tape(executor, {.checkpoint = checkpoint});
+  for (int pass = 0; pass < 2; ++pass) {
+    const auto x = test::variable<dyn, dyn, D>(tape, {2, tokens, D}, numbers(1));
+    auto residual = test::variable<dyn, dyn, D>(tape, {2, tokens, D}, numbers(2));
+    const auto to_residual = residual.slot();
+    const auto y = mlp.add_to(tape, std::move(residual), x, scale);
+    const bool joined = frozen && std::is_same_v<B, vt::Cpu<vt::bfloat16>> && D < 3000;
+    CHECK(tape.recorded() == (joined ? 1 : 3));
+    const auto before = numbers(3), dy = numbers(4);
+    x.slot()->add([&](Scalar* to, bool) { std::copy(before.begin(), before.end(), to); });
+    test::backward(y, dy);
+    CHECK(std::equal(dy.begin(), dy.end(), to_residual->data()));
+    out.y.assign(y.data(), y.data() + y.size());
+    out.dx.assign(x.slot()->data(), x.slot()->data() + x.size());
+  }
+  out.db1 = test::gradient(mlp.fc1.bias), out.db2 = test::gradient(mlp.fc2.bias), out.weight = test::gradient(mlp.fc1.weight);
+  CHECK(out.weight.empty() == frozen);
+  CHECK(out.db1.empty() == !biases);
+  return out;
+}
+
+template <std::size_t D, std::size_t Hidden, class B>
+void check(std::size_t tokens, double tolerance) {
+  INFO(tokens << " tokens of " << D << ", inner " << Hidden);
+  vt::ThreadPool two(2);
+  const auto layers = run<D, Hidden, B>(false, tokens, true, two), one = run<D, Hidden, B>(true, tokens, true, two);
+  CHECK(test::distance(one.y, layers.y) < tolerance);
+  CHECK(test::distance(one.dx, layers.dx) < tolerance);
+  CHECK(test::distance(one.db1, layers.db1) < tolerance);
+  CHECK(test::distance(one.db2, layers.db2) < tolerance);
+  CHECK(run<D, Hidden, B>(true, tokens, false, two).dx == one.dx);
+  CHECK(run<D, Hidden, B>(true, tokens, true, two, true).dx == one.dx);
+  for (unsigned threads : {1u, 3u}) {
+    vt::ThreadPool pool(threads);
+    const auto other = run<D, Hidden, B>(true, tokens, true, pool);
+    CHECK((other.y == one.y && other.dx == one.dx && other.db1 == one.db1 && other.db2 == one.db2));
+  }
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("a feed-forward part with frozen weights gives what its two layers give", "", vt::Cpu<double>,
+                   vt::Cpu<float>, vt::Cpu<vt::bfloat16>) {
+  const double tolerance = std::is_same_v<TestType, vt::Cpu<double>> ? 1e-14 : std::is_same_v<TestType, vt::Cpu<float>> ? 2e-6 : 8e-3;
+  for (const auto isa : test::isas()) {
+    vt::backend::cpu::ScopedIsa scoped(isa);
+    INFO(vt::backend::cpu::name(isa));
+    check<24, 96, TestType>(17, tolerance);
+    check<13, 41, TestType>(1, tolerance);     // tails of tiles, panels and pairs
+    check<24, 1024, TestType>(33, tolerance);  // inner rows that may not stand 4 KiB apart
+    check<40, 65, TestType>(140, tolerance);
+    check<3100, 32, TestType>(3, tolerance);  // sums too long for one go
+  }
+}
