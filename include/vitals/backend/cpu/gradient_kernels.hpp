@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 #include <vitals/backend/cpu/isa.hpp>
@@ -23,6 +24,11 @@ struct GradientKernels {
                      float eps, bool add, float* dgamma, float* dbeta);
   /// s becomes p = softmax(scale * s), dp becomes ds. rows x n, row stride ld.
   void (*softmax)(float* s, float* dp, std::size_t rows, std::size_t n, std::size_t ld, float scale);
+  /// The same for products of bfloat16: rows of p and ds come out as pairs of rows, row stride ld (ProductKernels::pack_transposed
+  /// makes such), and ds as pairs of neighbours, row stride ld / 2. s and dp are used up; they have room for an even
+  /// number of rows, ld is even and at least n rounded up to whole vectors, the numbers there are any.
+  void (*softmax_pairs)(float* s, float* dp, std::size_t rows, std::size_t n, std::size_t ld, float scale,
+                        std::uint32_t* p_pairs, std::uint32_t* ds_pairs, std::uint32_t* ds_rows);
   /// sums (n) += the sum of `rows` rows of x, row stride ld.
   void (*column_sums)(const float* x, std::size_t ld, std::size_t rows, std::size_t n, float* sums);
   /// y += a x
