@@ -1,5 +1,4 @@
-// Implementation of gradient_kernels.hpp: the one text of gradient_kernels_body.inc in the vocabulary of each instruction
-// set.
+// Implementation of gradient_kernels.hpp: the one text of the .inc files in the vocabulary of each instruction set.
 #pragma once
 
 #include <vitals/backend/cpu/gradient_kernels.hpp>
@@ -20,6 +19,8 @@ VITALS_VECTOR V square_root(V x) {
   for (std::size_t i = 0; i < width; ++i) x[i] = __builtin_sqrtf(x[i]);
   return x;
 }
+
+#include <vitals/backend/cpu/softmax_backward_body.inc>
 
 namespace bf16 {
 #include <vitals/backend/cpu/softmax_pairs_body.inc>
@@ -48,6 +49,8 @@ namespace bf16 {
 namespace vitals::inline v0::backend::cpu::avx512 {
 
 VITALS_VECTOR V square_root(V x) { return _mm512_sqrt_ps(x); }
+
+#include <vitals/backend/cpu/softmax_backward_body.inc>
 
 namespace bf16 {
 #include <vitals/backend/cpu/softmax_pairs_body.inc>
@@ -78,6 +81,8 @@ inline constexpr GradientKernels gradients = with_pairs(avx512::gradients);
 namespace vitals::inline v0::backend::cpu::avx2 {
 
 VITALS_VECTOR V square_root(V x) { return _mm256_sqrt_ps(x); }
+
+#include <vitals/backend/cpu/softmax_backward_body.inc>
 
 namespace bf16 {
 #include <vitals/backend/cpu/softmax_pairs_body.inc>
