@@ -31,10 +31,9 @@ class AttentionHead {
   AttentionHead(const ProductKernels<T>& kernel, std::size_t tokens, std::size_t head_dim)
       : kernel_(kernel), n_(tokens), d_(head_dim), mr_(kernel.mr), nr_(kernel.nr) {
     // Blocks of equal size, in whole tiles and lanes: few, for the sums of dK and dV are loaded and stored once a block, and
-    // none larger than lets its scores and their gradients stay in the level-2 cache.
-    const std::size_t most = std::clamp<std::size_t>(576 * 1024 / (2 * sizeof(float) * n_), mr_, 288);
-    const std::size_t blocks = ceil_div(n_, most), unit = mr_ % 2 && per_lane == 2 ? 2 * mr_ : mr_;
-    block_ = ceil_div(ceil_div(n_, blocks), unit) * unit;
+    // none larger than lets its P and dS stay in the level-2 cache.
+    const std::size_t most = std::clamp<std::size_t>(576 * 1024 * per_lane / (2 * sizeof(float) * n_), mr_, 288);
+    block_ = ceil_div(ceil_div(n_, ceil_div(n_, most)), mr_) * mr_;
     n_lanes_ = lanes(n_), d_lanes_ = lanes(d_), block_lanes_ = lanes(block_);
     d_columns_ = columns(d_);
     score_ld_ = columns(ceil_div(n_, mr_) * mr_);
