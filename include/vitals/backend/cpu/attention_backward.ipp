@@ -45,7 +45,8 @@ class AttentionHead {
   }
   std::size_t floats_needed() const { return 2 * (pairs ? mr_ : block_) * score_ld_; }
 
-  /// q, k, v, dq, dk, dv have row stride ld, dout has `out_ld`. `next` is the q of the head after this one.
+  /// q, k, v, dq, dk, dv have row stride ld, dout has `out_ld`. `next` is the q of the head after this one, most often this
+  /// thread's next: its keys and values are asked for while the products of this one's end keep the processor busy.
   void run(const GradientKernels& gradients, const float* q, std::size_t ld, std::size_t dim, const float* dout,
            std::size_t out_ld, float* dq, const float* next, Lane<T>* room, float* scores) {
     const float *k = q + dim, *v = k + dim;
@@ -68,8 +69,11 @@ class AttentionHead {
       const float *q_block = q + row * ld, *dout_block = dout + row * out_ld;
       // P and dS of the block, their rows as they stand or, with bfloat16, in pairs; and dS of a tile for dQ.
       Lane<T>*p_rows, *ds_rows, *ds_tile;
-      if constexpr (pairs) p_rows = room, ds_rows = p_rows + block_lanes_ * score_ld_, ds_tile = ds_rows + block_lanes_ * score_ld_;
-      else p_rows = scores, ds_rows = scores + block_ * score_ld_;
+      if constexpr (pairs) {
+        p_rows = room, ds_rows = p_rows + block_lanes_ * score_ld_, ds_tile = ds_rows + block_lanes_ * score_ld_;
+      } else {
+        p_rows = scores, ds_rows = scores + block_ * score_ld_;
+      }
       for (std::size_t i = 0; i < count; i += mr_) {  // the scores of a tile of queries stay in the level-1 cache
         const std::size_t some = std::min(mr_, count - i), at = i / per_lane * score_ld_;
         kernel_.pack(q_block + i * ld, ld, some, d_, mr_, query_tile);
@@ -124,7 +128,8 @@ class AttentionHead {
   }
   void product(const Lane<T>* tile, std::size_t row_stride, std::size_t k_stride, const Lane<T>* panel, std::size_t lanes,
                float* y, std::size_t ld, std::size_t rows, std::size_t cols, bool add = false) const {
-    kernel_.product_strided(tile, row_stride, k_stride, panel, lanes, y, ld, rows, cols, {Store::plain, nullptr, nullptr, add}, panel);
+    const Epilogue<float> epilogue{Store::plain, nullptr, nullptr, add};
+    kernel_.product_strided(tile, row_stride, k_stride, panel, lanes, y, ld, rows, cols, epilogue, panel);
   }
 
   const ProductKernels<T>& kernel_;
