@@ -132,8 +132,9 @@ TEMPLATE_TEST_CASE("attention equals softmax(Q K^T / sqrt(d)) V and hands out it
   }
 }
 
-TEMPLATE_TEST_CASE("the way back through attention follows double for any number of tokens", "", float, vt::bfloat16) {
-  vt::ThreadPool pool(2);
+TEMPLATE_TEST_CASE("the way back through attention follows double for any number of tokens, the same bits for 1 and 2 threads", "",
+                   float, vt::bfloat16) {
+  vt::ThreadPool pool(2), alone(1);
   const double tolerance = std::is_same_v<TestType, float> ? 1e-5 : 2e-2;  // of the largest value
   for (auto isa : isas()) {
     cpu::ScopedIsa scoped(isa);
@@ -146,6 +147,9 @@ TEMPLATE_TEST_CASE("the way back through attention follows double for any number
       cpu::attention_backward<double>(pool, wide.data(), wide_up.data(), 1, tokens, heads, d, expected.data());
       std::vector<float> found(expected.size(), NAN);
       cpu::attention_backward<TestType>(pool, qkv.data(), up.data(), 1, tokens, heads, d, found.data());
+      std::vector<float> by_one(expected.size());
+      cpu::attention_backward<TestType>(alone, qkv.data(), up.data(), 1, tokens, heads, d, by_one.data());
+      CHECK(by_one == found);
       double most = 0, largest = 0;
       for (std::size_t i = 0; i < found.size(); ++i) {
         REQUIRE(std::isfinite(found[i]));

@@ -25,8 +25,13 @@ struct GradientKernels {
   /// Rows of d numbers. dx is added to where add is true; dgamma and dbeta (d) are always added to. Each may be null.
   void (*layer_norm)(const float* x, const float* dy, float* dx, std::size_t rows, std::size_t d, const float* gamma,
                      float eps, bool add, float* dgamma, float* dbeta);
-  /// s becomes p = softmax(scale * s), dp becomes ds. rows x n, row stride ld.
+  /// s becomes p = softmax(scale * s), dp becomes ds. rows x n, row stride ld; there is room for an even number of rows, and in
+  /// each for whole vectors.
   void (*softmax)(float* s, float* dp, std::size_t rows, std::size_t n, std::size_t ld, float scale);
+  /// The same for products of bfloat16: p and ds come out as pairs of rows (as ProductKernels::pack_transposed makes them), row
+  /// stride ld, and ds as pairs of neighbours too, row stride ld / 2. s and dp are used up; ld is even.
+  void (*softmax_pairs)(float* s, float* dp, std::size_t rows, std::size_t n, std::size_t ld, float scale,
+                        std::uint32_t* p_pairs, std::uint32_t* ds_pairs, std::uint32_t* ds_rows);
   /// sums (n) += the sum of `rows` rows of x, row stride ld.
   void (*column_sums)(const float* x, std::size_t ld, std::size_t rows, std::size_t n, float* sums);
   /// y += a x

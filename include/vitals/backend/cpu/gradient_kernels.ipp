@@ -1,5 +1,4 @@
-// Implementation of gradient_kernels.hpp: the one text of gradient_kernels_body.inc in the vocabulary of each instruction
-// set.
+// Implementation of gradient_kernels.hpp: the one text of the .inc files in the vocabulary of each instruction set.
 #pragma once
 
 #include <vitals/backend/cpu/gradient_kernels.hpp>
@@ -19,6 +18,12 @@ namespace vitals::inline v0::backend::cpu::baseline {
 VITALS_VECTOR V square_root(V x) {
   for (std::size_t i = 0; i < width; ++i) x[i] = __builtin_sqrtf(x[i]);
   return x;
+}
+
+#include <vitals/backend/cpu/softmax_backward_body.inc>
+
+namespace bf16 {
+#include <vitals/backend/cpu/softmax_pairs_body.inc>
 }
 
 #include <vitals/backend/cpu/gradient_kernels_body.inc>
@@ -45,9 +50,30 @@ namespace vitals::inline v0::backend::cpu::avx512 {
 
 VITALS_VECTOR V square_root(V x) { return _mm512_sqrt_ps(x); }
 
+#include <vitals/backend/cpu/softmax_backward_body.inc>
+
+namespace bf16 {
+#include <vitals/backend/cpu/softmax_pairs_body.inc>
+}
+
 #include <vitals/backend/cpu/gradient_kernels_body.inc>
 
 }  // namespace vitals::inline v0::backend::cpu::avx512
+
+#undef VITALS_TARGET
+#define VITALS_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")))
+
+namespace vitals::inline v0::backend::cpu::avx512::bf16_native {
+
+#include <vitals/backend/cpu/softmax_pairs_body.inc>
+
+constexpr GradientKernels with_pairs(GradientKernels kernels) {
+  kernels.softmax_pairs = softmax_pairs;
+  return kernels;
+}
+inline constexpr GradientKernels gradients = with_pairs(avx512::gradients);
+
+}  // namespace vitals::inline v0::backend::cpu::avx512::bf16_native
 
 #undef VITALS_TARGET
 #define VITALS_TARGET __attribute__((target("avx2,fma")))
@@ -55,6 +81,12 @@ VITALS_VECTOR V square_root(V x) { return _mm512_sqrt_ps(x); }
 namespace vitals::inline v0::backend::cpu::avx2 {
 
 VITALS_VECTOR V square_root(V x) { return _mm256_sqrt_ps(x); }
+
+#include <vitals/backend/cpu/softmax_backward_body.inc>
+
+namespace bf16 {
+#include <vitals/backend/cpu/softmax_pairs_body.inc>
+}
 
 #include <vitals/backend/cpu/gradient_kernels_body.inc>
 
@@ -73,6 +105,7 @@ namespace vitals::inline v0::backend::cpu {
 
 VITALS_INLINE const GradientKernels* gradient_kernels([[maybe_unused]] Isa isa) {
 #if VITALS_X86
+  if (isa == Isa::avx512bf16) return &avx512::bf16_native::gradients;
   if (isa >= Isa::avx512) return &avx512::gradients;
   if (isa == Isa::avx2) return &avx2::gradients;
 #endif

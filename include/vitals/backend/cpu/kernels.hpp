@@ -104,11 +104,11 @@ struct ProductKernels {
   /// it asks for an eighth of as much memory as the panel takes, from `ahead` on, into the level-2 cache.
   void (*product_tile)(const Lane<T>* tile, const Lane<T>* panel, std::size_t lanes, float* y, std::size_t ld,
                        std::size_t rows, std::size_t cols, const Epilogue<float>& epilogue, const void* ahead);
-  /// The same where two neighbours along K stand `stride` lanes apart in the left side (rows of the tile beyond `rows` are
-  /// read, not used), and where a panel of up to nr / 2 columns is packed that wide.
-  void (*product_strided)(const Lane<T>* tile, std::size_t stride, const Lane<T>* panel, std::size_t lanes, float* y,
-                          std::size_t ld, std::size_t rows, std::size_t cols, const Epilogue<float>& epilogue,
-                          const void* ahead);
+  /// The same where rows of the left side stand `row_stride` lanes apart and two neighbours along K `k_stride` (rows of the
+  /// tile beyond `rows` are read, not used), and where a panel of up to nr / 2 columns is packed that wide.
+  void (*product_strided)(const Lane<T>* tile, std::size_t row_stride, std::size_t k_stride, const Lane<T>* panel,
+                          std::size_t lanes, float* y, std::size_t ld, std::size_t rows, std::size_t cols,
+                          const Epilogue<float>& epilogue, const void* ahead);
   /// softmax(scale Q K^T) V of a panel of queries.
   void (*attend)(const Attend<T>& a);
   /// x = GELU(x) as Store::gelu makes it, n numbers: whole vectors. Null in float32.

@@ -97,6 +97,11 @@ VITALS_VECTOR Pairs pairs(V lanes) { return {(V)((I)lanes << 16), (V)((I)lanes &
 VITALS_VECTOR V dot(V acc, const Pairs& a, const Pairs& b) { return fma(a.odd, b.odd, fma(a.even, b.even, acc)); }
 VITALS_VECTOR I rounded(V x) { return (((I)x + (((I)x >> 16) & 1) + 0x7fff) >> 16) & 0xffff; }
 VITALS_VECTOR V interleave(V even, V odd) { return (V)(rounded(even) | (rounded(odd) << 16)); }
+// A vector as pairs of neighbours.
+VITALS_VECTOR void store_rounded(std::uint32_t* to, V x) {
+  const I r = rounded(x);
+  for (int i = 0; i < 2; ++i) to[i] = static_cast<std::uint32_t>(r[2 * i] | (r[2 * i + 1] << 16));
+}
 VITALS_VECTOR V round_pairs(const float* x) {
   const V a = load(x), b = load(x + 4);
   return interleave(__builtin_shufflevector(a, b, 0, 2, 4, 6), __builtin_shufflevector(a, b, 1, 3, 5, 7));
@@ -187,6 +192,9 @@ VITALS_VECTOR __m512i rounded(V x) {
 VITALS_VECTOR V interleave(V even, V odd) {
   return _mm512_castsi512_ps(_mm512_or_si512(rounded(even), _mm512_slli_epi32(rounded(odd), 16)));
 }
+VITALS_VECTOR void store_rounded(std::uint32_t* to, V x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(rounded(x)));
+}
 // Eight numbers as four pairs.
 VITALS_VECTOR __m128 round_pairs(const float* x) {
   return _mm_castsi128_ps(
@@ -223,6 +231,9 @@ inline constexpr std::uint16_t even_odd[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4, 
 VITALS_VECTOR V interleave(V even, V odd) {
   const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
   return _mm512_castsi512_ps(_mm512_permutexvar_epi16(_mm512_loadu_si512(even_odd), halves));
+}
+VITALS_VECTOR void store_rounded(std::uint32_t* to, V x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(x));
 }
 VITALS_VECTOR __m128 round_pairs(const float* x) { return (__m128)_mm256_cvtneps_pbh(_mm256_loadu_ps(x)); }
 
@@ -302,10 +313,12 @@ VITALS_VECTOR __m256i rounded(V x) {
 VITALS_VECTOR V interleave(V even, V odd) {
   return _mm256_castsi256_ps(_mm256_or_si256(rounded(even), _mm256_slli_epi32(rounded(odd), 16)));
 }
-VITALS_VECTOR __m128 round_pairs(const float* x) {
-  const __m256i r = rounded(_mm256_loadu_ps(x)), packed = _mm256_packus_epi32(r, r);
+VITALS_VECTOR __m128 neighbours(V x) {
+  const __m256i r = rounded(x), packed = _mm256_packus_epi32(r, r);
   return _mm_castsi128_ps(_mm_unpacklo_epi64(_mm256_castsi256_si128(packed), _mm256_extracti128_si256(packed, 1)));
 }
+VITALS_VECTOR __m128 round_pairs(const float* x) { return neighbours(_mm256_loadu_ps(x)); }
+VITALS_VECTOR void store_rounded(std::uint32_t* to, V x) { _mm_storeu_ps(reinterpret_cast<float*>(to), neighbours(x)); }
 
 #include <vitals/backend/cpu/kernels_bf16_body.inc>
 
