@@ -82,6 +82,7 @@ class Tape {
   void trim() {
     pool_->trim();
     turned_.clear();
+    turned_once_ = {};
   }
 
   // --- for operations -----------------------------------------------------------------------------------------------
@@ -115,27 +116,28 @@ class Tape {
       });
     }
   }
-  /// dx (m, in) = dy (m, out) diag(gamma) W, or added to dx; gamma may be null. Of a frozen weight that comes a second time the
-  /// transposed form is kept, unless memory is scarce (checkpointing): to make it takes longer than a tenth of a small
-  /// batch's product.
+  /// dx (m, in) = dy (m, out) diag(gamma) W, or added to dx; gamma may be null, and a part of low rank, which goes with it. Of a
+  /// frozen weight that comes a second time the transposed form is kept, unless memory is scarce (checkpointing): to make
+  /// it takes longer than a tenth of a small batch's product.
   template <class Weight, class Gamma>
-  void input_gradient(const Scalar* dy, std::size_t m, const Weight& weight, const Gamma* gamma, Scalar* dx, bool add) {
+  void input_gradient(const Scalar* dy, std::size_t m, const Weight& weight, const Gamma* gamma, Scalar* dx, bool add,
+                      const backend::LowRankPart<Scalar>* part = nullptr) {
     using G = backend::Gradients<B>;
-    const std::size_t out = weight.shape()[0], in = weight.size() / out;
     const Scalar* scale = gamma ? gamma->data() : nullptr;
     const bool frozen = !weight.trainable() && !(gamma && gamma->trainable()) && !options.checkpoint;
     if (!frozen) turned_.erase(&weight);
     auto* kept = frozen ? &turned_[&weight] : nullptr;
     const std::array versions{weight.version(), gamma ? gamma->version() : 0};
-    if (!kept || std::exchange(kept->versions, versions) != versions) {
-      if (kept) kept->made = false;
-      return G::input_gradient(executor, dy, out, m, weight.packed(), scale, dx, in, add);
-    }
-    if (!std::exchange(kept->made, true)) G::transpose(executor, weight.packed(), scale, kept->weight);
+    const bool again = kept && std::exchange(kept->versions, versions) == versions;
+    if (kept && !again) kept->made = false;
+    auto& turned = again ? kept->weight : turned_once_;
+    if (!again || !std::exchange(kept->made, true)) G::transpose(executor, weight.packed(), scale, turned);
+    if constexpr (backend::HasProductWithLowRank<B>)
+      if (part) return G::product_with_low_rank(executor, dy, m, turned, nullptr, nullptr, dx, add, *part);
     if (add)
-      B::linear_add(executor, dy, m, kept->weight, nullptr, dx, in);
+      B::linear_add(executor, dy, m, turned, nullptr, dx, weight.size() / weight.shape()[0]);
     else
-      B::linear(executor, dy, m, kept->weight, nullptr, dx);
+      B::linear(executor, dy, m, turned, nullptr, dx);
   }
   /// Runs body() without recording; its values know whether they need a gradient.
   template <class Body>
@@ -186,6 +188,7 @@ class Tape {
 
   std::shared_ptr<Pool<B>> pool_;
   std::map<const void*, Turned> turned_;
+  typename B::Weight turned_once_ = {};  // of a weight that is not kept
   std::vector<Step> steps_;
   bool recording_ = true;
 };
