@@ -139,13 +139,18 @@ void add_b_gradient(Tape<B>& tape, const typename B::Scalar* dy, std::size_t m, 
   auto& e = tape.executor;
   const auto& term = *kept.term;
   if (!term.b.trainable() && !dgamma) return;
-  const std::size_t rank = term.a.shape()[0];
-  const auto db = tape.memory(term.rows * rank);
-  G::weight_gradient(e, dy + term.first, out, kept.u->data() + kept.at, kept.ld, m, term.rows, rank, db->data(), false);
+  const std::size_t rank = term.a.shape()[0], rows = term.rows;
+  const auto turned = tape.memory(rank * rows), db = tape.memory(rows * rank);
+  // dB^T, for the few columns of u fill a tile where as a panel they would not.
+  G::weight_gradient(e, kept.u->data() + kept.at, kept.ld, dy + term.first, out, m, rank, rows, turned->data(), false);
+  parallel_for(e, rows, 256, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t r = 0; r < rank; ++r)
+      for (std::size_t n = begin; n < end; ++n) db->data()[n * rank + r] = turned->data()[r * rows + n];
+  });
   if (dgamma) {
-    std::vector<Scalar> dots(term.rows);
+    std::vector<Scalar> dots(rows);
     G::scale_rows_and_dots(e, term.b.packed(), db->data(), nullptr, nullptr, false, dots.data());
-    for (std::size_t n = 0; n < term.rows; ++n) dgamma[term.first + n] += static_cast<Scalar>(term.scale) * dots[n];
+    for (std::size_t n = 0; n < rows; ++n) dgamma[term.first + n] += static_cast<Scalar>(term.scale) * dots[n];
   }
   if (term.b.trainable())
     term.b.gradient().add([&](Scalar* to, bool add) {

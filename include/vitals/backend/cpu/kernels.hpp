@@ -114,6 +114,9 @@ struct ProductKernels {
   /// product_tile for mr rows of X that are not packed, row stride ldx; null where packing also rounds (bfloat16).
   void (*product_of_rows)(const float* x, std::size_t ldx, const Lane<T>* panel, std::size_t lanes, float* y,
                           std::size_t ld, std::size_t cols, const Epilogue<float>& epilogue, const void* ahead);
+  /// And with a panel of up to nr / 2 columns that is packed that wide.
+  void (*product_of_rows_narrow)(const float* x, std::size_t ldx, const Lane<T>* panel, std::size_t lanes, float* y,
+                                 std::size_t ld, std::size_t cols, const Epilogue<float>& epilogue, const void* ahead);
 };
 
 /// Products of int8 (quantize.hpp) with exact 32-bit sums. All instruction sets make the same whole numbers and sums.

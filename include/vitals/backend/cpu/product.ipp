@@ -58,11 +58,32 @@ struct ProductResult {
 template <class T>
 struct PackedLowRank {
   std::size_t rank = 0, lanes = 0;  // of a row of U
-  const Lane<T>* a = nullptr;       // panels of A (rank, K)
+  const Lane<T>* a = nullptr;       // panels of A (rank, K), one of up to nr / 2 columns packed that wide
   const Lane<T>* b = nullptr;       // panels of B (N, rank)
   const float* scale = nullptr;     // (N), or null
   float* u = nullptr;               // (M, rank)
   Lane<T>* tiles = nullptr;         // room for all of U's tiles
+
+  /// From rows of X, `k_lanes` along K, that stand at x, or packed where x is null: their rows of U.
+  void start(const ProductKernels<T>& kernel, const float* x, std::size_t ldx, const Lane<T>* tile, std::size_t k_lanes,
+             std::size_t row, std::size_t rows) const {
+    float* const to = u + row * rank;
+    for (std::size_t column = 0; column < rank; column += kernel.nr) {
+      const std::size_t cols = std::min(kernel.nr, rank - column);
+      const Lane<T>* panel = a + column * k_lanes;
+      if (!x) kernel.product_strided(tile, kernel.mr, panel, k_lanes, to + column, rank, rows, cols, {}, panel);
+      else (2 * cols > kernel.nr ? kernel.product_of_rows
+                                 : kernel.product_of_rows_narrow)(x, ldx, panel, k_lanes, to + column, rank, cols, {}, panel);
+    }
+    kernel.pack(to, rank, rows, rank, kernel.mr, tiles + row * lanes);
+  }
+  /// Adds their part to a tile of Y.
+  void finish(const ProductKernels<T>& kernel, float* y, std::size_t ldy, std::size_t row, std::size_t rows,
+              std::size_t column, std::size_t cols) const {
+    const Lane<T>* panel = b + column * lanes;
+    kernel.product_tile(tiles + row * lanes, panel, lanes, y, ldy, rows, cols,
+                        {Store::scale_add, nullptr, scale ? scale + column : nullptr}, panel);
+  }
 };
 
 /// How tiles of packed rows, panels and pieces along K are visited. A group of tiles stays in the level-2 cache while a few
@@ -112,21 +133,13 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
       const std::size_t row = (first + t) * mr;
       kernel.pack(from.x + row * from.ldx, from.ldx, std::min(mr, m - row), w.cols(), mr, packed + t * apart);
     };
-    const auto multiply = [&](std::size_t t, std::size_t lane, const Lane<T>* panel, std::size_t depth, float* y,
-                              std::size_t ldy, std::size_t cols, const Epilogue<float>& here, const Lane<T>* ahead) {
-      const std::size_t row = (first + t) * mr, rows = std::min(mr, m - row);
-      if (in_place && rows == mr)
-        kernel.product_of_rows(from.x + row * from.ldx + lane, from.ldx, panel, depth, y, ldy, cols, here, ahead);
-      else kernel.product_tile(tiles_of_x + t * apart + lane * mr, panel, depth, y, ldy, rows, cols, here, ahead);
-    };
     const auto prepare = [&](std::size_t t) {
       if (!in_place) pack(t);
-      if (!low_rank) return;
-      const std::size_t row = (first + t) * mr, rank = low_rank->rank;
-      float* const u = low_rank->u + row * rank;
-      for (std::size_t column = 0; column < rank; column += nr)
-        multiply(t, 0, low_rank->a + column * lanes, lanes, u + column, rank, std::min(nr, rank - column), {}, low_rank->a);
-      kernel.pack(u, rank, std::min(mr, m - row), rank, mr, low_rank->tiles + row * low_rank->lanes);
+      if (low_rank) {
+        const std::size_t row = (first + t) * mr, rows = std::min(mr, m - row);
+        const float* x = in_place && rows == mr ? from.x + row * from.ldx : nullptr;
+        low_rank->start(kernel, x, from.ldx, packed + t * apart, lanes, row, rows);
+      }
     };
     if (in_place && (first + tiles) * mr > m) pack(tiles - 1);
     if (!from.packed && (!in_place || low_rank)) executor.run(tiles, prepare);
@@ -151,14 +164,14 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
                                                    : w.data();
           for (std::size_t t = begin; t < end; ++t) {
             const std::size_t row = (first + t) * mr, rows = std::min(mr, m - row), eighth = t - group;
+            const Lane<T>* tile = tiles_of_x + t * apart + lane * mr;
             const Lane<T>* ahead = eighth < 8 ? next + eighth * depth * nr / 8 : panel;
             float* const y = to.packed ? stored : to.y + row * to.ldy + column;
             const std::size_t ldy = to.packed ? nr : to.ldy;
-            multiply(t, lane, panel, depth, y, ldy, cols, here, ahead);
-            if (low_rank && ends)
-              kernel.product_tile(low_rank->tiles + row * low_rank->lanes, low_rank->b + column * low_rank->lanes,
-                                  low_rank->lanes, y, ldy, rows, cols,
-                                  {Store::scale_add, nullptr, low_rank->scale ? low_rank->scale + column : nullptr}, panel);
+            if (in_place && rows == mr)
+              kernel.product_of_rows(from.x + row * from.ldx + lane, from.ldx, panel, depth, y, ldy, cols, here, ahead);
+            else kernel.product_tile(tile, panel, depth, y, ldy, rows, cols, here, ahead);
+            if (low_rank && ends) low_rank->finish(kernel, y, ldy, row, rows, column, cols);
             if (to.packed)
               kernel.pack(stored, nr, rows, cols, mr,
                           to.packed + (row * ceil_div(n, Packing<T>::per_lane) + column / Packing<T>::per_lane * mr));
@@ -186,14 +199,16 @@ void packed_product_with_low_rank(Executor& executor, const ProductKernels<T>& k
   Lane<T>* a = low_rank_scratch<Lane<T>>(a_panels * nr * k_lanes + b_panels * nr * lanes +
                                          ceil_div(m, kernel.mr) * kernel.mr * lanes);
   Lane<T>* b = a + a_panels * nr * k_lanes;
-  const auto pack = [&](const float* matrix, std::size_t rows, std::size_t cols, std::size_t panel, Lane<T>* packed) {
-    const std::size_t row = panel * nr, some = std::min(nr, rows - row);
-    if (part.transposed) kernel.pack_transposed(matrix + row, rows, some, cols, nr, packed);
-    else kernel.pack(matrix + row * cols, cols, some, cols, nr, packed);
+  const auto pack = [&](const float* matrix, std::size_t rows, std::size_t cols, std::size_t row, std::size_t width,
+                        Lane<T>* packed) {
+    const std::size_t some = std::min(width, rows - row);
+    if (part.transposed) kernel.pack_transposed(matrix + row, rows, some, cols, width, packed);
+    else kernel.pack(matrix + row * cols, cols, some, cols, width, packed);
   };
   executor.run(a_panels + b_panels, [&](std::size_t j) {
-    if (j < a_panels) pack(part.a, rank, k, j, a + j * nr * k_lanes);
-    else pack(part.b, n, rank, j - a_panels, b + (j - a_panels) * nr * lanes);
+    const std::size_t a_row = j * nr, b_row = (j - a_panels) * nr;
+    if (j < a_panels) pack(part.a, rank, k, a_row, 2 * (rank - a_row) > nr ? nr : nr / 2, a + a_row * k_lanes);
+    else pack(part.b, n, rank, b_row, nr, b + b_row * lanes);
   });
   const PackedLowRank<T> low_rank{rank, lanes, a, b, part.scale, part.u, b + b_panels * nr * lanes};
   packed_product<T>(executor, kernel, from, m, w, to, epilogue, &low_rank);
