@@ -14,7 +14,11 @@
 #include <vector>
 
 #include <vitals/autograd/recording.hpp>
-#include <vitals/nn/parameter.hpp>
+
+namespace vitals::inline v0::nn {
+template <backend::Backend B>
+struct LowRank;  // parameter.hpp
+}  // namespace vitals::inline v0::nn
 
 namespace vitals::inline v0::ops::detail {
 

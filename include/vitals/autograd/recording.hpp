@@ -82,7 +82,6 @@ class Tape {
   void trim() {
     pool_->trim();
     turned_.clear();
-    turned_once_ = {};
   }
 
   // --- for operations -----------------------------------------------------------------------------------------------
@@ -130,12 +129,15 @@ class Tape {
     const std::array versions{weight.version(), gamma ? gamma->version() : 0};
     const bool again = kept && std::exchange(kept->versions, versions) == versions;
     if (kept && !again) kept->made = false;
-    auto& turned = again ? kept->weight : turned_once_;
+    const std::size_t out = weight.shape()[0], in = weight.size() / out;
+    if (!again && !part) return G::input_gradient(executor, dy, out, m, weight.packed(), scale, dx, in, add);
+    typename B::Weight once = {};
+    auto& turned = again ? kept->weight : once;
     if (!again || !std::exchange(kept->made, true)) G::transpose(executor, weight.packed(), scale, turned);
     if constexpr (backend::HasProductWithLowRank<B>)
       if (part) return G::product_with_low_rank(executor, dy, m, turned, nullptr, nullptr, dx, add, *part);
     if (add)
-      B::linear_add(executor, dy, m, turned, nullptr, dx, weight.size() / weight.shape()[0]);
+      B::linear_add(executor, dy, m, turned, nullptr, dx, in);
     else
       B::linear(executor, dy, m, turned, nullptr, dx);
   }
@@ -188,7 +190,6 @@ class Tape {
 
   std::shared_ptr<Pool<B>> pool_;
   std::map<const void*, Turned> turned_;
-  typename B::Weight turned_once_ = {};  // of a weight that is not kept
   std::vector<Step> steps_;
   bool recording_ = true;
 };
