@@ -1,7 +1,9 @@
 // LoRA on the table of parameters: what trains and how much of it, merging, mistakes, folders of PEFT both ways.
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <set>
+#include <type_traits>
 
 #include <catch2/catch.hpp>
 
@@ -79,16 +81,62 @@ TEST_CASE("a new LoRA changes nothing, a trained one does, and merging keeps its
 }
 
 TEST_CASE("a tape with LoRA computes what Eval computes, also merged") {
-  Small model(3);
+  const auto check = [](std::vector<std::string> targets, double tolerance) {
+    Small model(3);
+    test::randomize(model.parameters(), 5);
+    vt::adapt::lora(model, {.rank = 3, .targets = std::move(targets)});
+    randomize_terms(model, 6);
+    for (int merged = 0; merged < 2; ++merged) {
+      vt::Tape tape;
+      const auto pixels = test::pixels(2, 12, 12, 1);
+      CHECK(test::distance(model.cls(tape, pixels), cls(model)) < tolerance);
+      CHECK((tape.recorded() > 0) == !merged);  // merged terms do not train
+      vt::adapt::merge(model);
+    }
+  };
+  check({"q", "v", "fc1", "fc2"}, 1e-6);
+  check({"qkv", "k", "fc1", "fc2"}, 2e-5);  // a tape adds the two terms of k's rows to each other first
+}
+
+TEMPLATE_TEST_CASE("terms that go as one give what they give one by one, the same bits for any number of threads", "",
+                   vt::Cpu<float>, vt::Cpu<vt::bfloat16>) {
+  using B = TestType;
+  vt::ViT<small, B> model(3);
   test::randomize(model.parameters(), 5);
-  vt::adapt::lora(model, {.rank = 3, .targets = {"qkv", "k", "fc1", "fc2"}});
+  vt::adapt::lora(model, {.rank = 3, .targets = {"q", "v", "proj", "fc2"}});
   randomize_terms(model, 6);
-  for (int merged = 0; merged < 2; ++merged) {
-    vt::Tape tape;
-    const auto pixels = test::pixels(2, 12, 12, 1);
-    CHECK(test::distance(model.cls(tape, pixels), cls(model)) < 1e-6);
-    CHECK((tape.recorded() > 0) == !merged);  // merged terms do not train
-    vt::adapt::merge(model);
+  struct Pass {
+    std::vector<float> cls;
+    std::vector<std::vector<float>> gradients;
+    bool operator==(const Pass&) const = default;
+  };
+  const auto pass = [&](unsigned threads, bool checkpoint) {
+    vt::ThreadPool pool(threads);
+    vt::Tape<B> tape(pool, {.checkpoint = checkpoint});
+    auto y = model.cls(tape, test::pixels(2, 12, 12, 1));
+    Pass out{{y.data(), y.data() + y.size()}, {}};
+    test::backward(y, std::vector<float>(y.size(), 1.0f));
+    for (const auto& row : vt::trainable(model)) {
+      out.gradients.push_back(test::gradient(*row.parameter));
+      row.parameter->gradient().clear();
+    }
+    return out;
+  };
+  const auto one = pass(1, false);
+  CHECK(pass(2, false) == one);
+  CHECK(pass(3, true) == one);
+  for (const auto& row : model.parameters())  // the same float, but another scale: they go one by one
+    if (row.parameter->low_rank().size() > 1) {
+      double& scale = row.parameter->low_rank().back()->scale;
+      scale = std::nextafter(scale, 1e9);
+    }
+  const auto each = pass(2, false);
+  const double tolerance = std::is_same_v<B, vt::Cpu<float>> ? 1e-6 : 1e-2;
+  CHECK(test::distance(each.cls, one.cls) < tolerance);
+  REQUIRE(each.gradients.size() == 2 * 2 * 4);  // A and B of four terms in two blocks
+  for (std::size_t i = 0; i < each.gradients.size(); ++i) {
+    CHECK(test::distance(each.gradients[i], one.gradients[i]) < tolerance);
+    CHECK(each.gradients[i].size() > 0);
   }
 }
 

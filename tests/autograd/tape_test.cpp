@@ -77,13 +77,19 @@ void check_finite_differences(Trains what, std::size_t h, std::size_t w, const v
       if (row.parameter->shape().size() == 2 && row.name.starts_with("blocks")) {
         const auto shape = row.parameter->shape();
         const std::size_t third = row.name.find("qkv") != row.name.npos ? shape[0] / 3 : 0;
-        auto term = std::make_shared<vt::nn::LowRank<B>>("", third, shape[0] - third, shape[1], 3);
-        term->scale = 0.7;
-        test::randomize<B>({{"a", &term->a}, {"b", &term->b}}, 9);
-        row.parameter->low_rank().push_back(term);
-        table.push_back({row.name + ".a", &term->a});
-        table.push_back({row.name + ".b", &term->b});
-        terms.push_back(term);
+        const auto add = [&](std::size_t first, std::size_t rank, double scale, double dropout) {
+          auto term = std::make_shared<vt::nn::LowRank<B>>("", first, shape[0] - first, shape[1], rank);
+          term->scale = scale;
+          term->dropout = dropout;
+          test::randomize<B>({{"a", &term->a}, {"b", &term->b}}, 9 + rank);
+          row.parameter->low_rank().push_back(term);
+          table.push_back({row.name + ".a" + std::to_string(rank), &term->a});
+          table.push_back({row.name + ".b" + std::to_string(rank), &term->b});
+          terms.push_back(term);
+        };
+        add(third, 3, 0.7, row.name.ends_with("proj.weight") ? 0.3 : 0);
+        if (third) add(0, 2, 0.7, 0);                             // these two go as one
+        if (row.name.ends_with("fc1.weight")) add(1, 2, 1.3, 0);  // these do not
       }
   const auto pixels = test::pixels(3, h, w, 5);
   {

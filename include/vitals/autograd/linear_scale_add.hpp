@@ -55,12 +55,11 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
   const std::size_t m = x.rows();
   const auto slot = residual.slot();
   auto y = detail::on_residual(tape, std::move(residual));
-  B::linear_scale_add(tape.executor, x.data(), m, weight.packed(), bias.data(), gamma.data(), y.data());
-  auto inner = detail::low_rank_forward<B>(tape, x.memory(), m, weight, gamma.data(), y.data(), Out);
+  auto terms = detail::linear_forward<B>(tape, x.memory(), m, weight, bias.data(), gamma.data(), y.data());
   if (!x.needs_gradient() && !slot && !detail::trains(weight, bias, gamma) && !detail::low_rank_trains(weight))
     return y;
   const bool wants_input = gamma.trainable() || detail::needs_input(weight);
-  tape.record(y, [dx = x.slot(), slot, kept = wants_input ? x.keep() : Kept<B>{}, inner = std::move(inner), m, &weight,
+  tape.record(y, [dx = x.slot(), slot, kept = wants_input ? x.keep() : Kept<B>{}, terms = std::move(terms), m, &weight,
                   &bias, &gamma](Tape<B>& back, Slot<B>& dy) {
     using G = backend::Gradients<B>;
     auto& e = back.executor;
@@ -83,12 +82,8 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
       else
         finish(nullptr, false);
     }
-    if (dx)
-      dx->add([&](Scalar* to, bool add) {
-        back.input_gradient(dy.data(), m, weight, &gamma, to, add);
-      });
-    detail::low_rank_backward<B>(back, dy.data(), m, Out, kept, weight, gamma.data(), inner, dx.get(),
-                                 gamma.trainable() ? dgamma.data() : nullptr);
+    detail::linear_backward<B>(back, dy.data(), m, kept, weight, &gamma, terms, dx.get(),
+                               gamma.trainable() ? dgamma.data() : nullptr);
     if (gamma.trainable())
       gamma.gradient().add([&](Scalar* to, bool add) {
         for (std::size_t i = 0; i < Out; ++i) to[i] = (add ? to[i] : Scalar(0)) + dgamma[i];

@@ -115,14 +115,22 @@ class Tape {
       });
     }
   }
-  /// dx (m, in) = dy (m, out) diag(gamma) W, or added to dx; gamma may be null.
+  /// dx (m, in) = dy (m, out) diag(gamma) W, or added to dx; gamma may be null, and a part of low rank, which goes with it.
   template <class Weight, class Gamma>
-  void input_gradient(const Scalar* dy, std::size_t m, const Weight& weight, const Gamma* gamma, Scalar* dx, bool add) {
+  void input_gradient(const Scalar* dy, std::size_t m, const Weight& weight, const Gamma* gamma, Scalar* dx, bool add,
+                      const backend::LowRankPart<Scalar>* part = nullptr) {
     using G = backend::Gradients<B>;
     const std::size_t out = weight.shape()[0], in = weight.size() / out;
+    const Scalar* scale = gamma ? gamma->data() : nullptr;
     const auto* turned = kept_transposed(weight, gamma);
+    if constexpr (backend::HasProductWithLowRank<B>)
+      if (part) {
+        typename B::Weight spare;
+        if (!turned) G::transpose(executor, weight.packed(), scale, spare);
+        return G::product_with_low_rank(executor, dy, m, turned ? *turned : spare, nullptr, nullptr, dx, add, *part);
+      }
     if (!turned)
-      G::input_gradient(executor, dy, out, m, weight.packed(), gamma ? gamma->data() : nullptr, dx, in, add);
+      G::input_gradient(executor, dy, out, m, weight.packed(), scale, dx, in, add);
     else if (add)
       B::linear_add(executor, dy, m, *turned, nullptr, dx, in);
     else

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include <vitals/backend/concept.hpp>
+#include <vitals/backend/low_rank.hpp>
 #include <vitals/backend/steps.hpp>
 #include <vitals/core/parallel.hpp>
 
@@ -107,5 +108,13 @@ concept Differentiable = Backend<B> && detail::HasInputGradient<B> && detail::Ha
     detail::HasSums<B> && detail::HasGeluBackward<B> && detail::HasFeedForwardBackward<B> &&
     detail::HasSiluGateBackward<B> && detail::HasLayerNormBackward<B> && detail::HasAttentionBackward<B> && detail::HasAttentionFirstBackward<B> &&
     detail::HasDropout<B> && detail::HasUpdate<B>;
+
+/// Not on the list, for it can be made of what is: y = x W^T + bias, or, `add`, y += gamma * (x W^T + bias), with a part of low
+/// rank in one go.
+template <class B>
+concept HasProductWithLowRank = requires(Executor& e, const detail::Scalar<B>* x, std::size_t m, const typename B::Weight& w,
+                                         detail::Scalar<B>* y, const LowRankPart<detail::Scalar<B>>& part) {
+  Gradients<B>::product_with_low_rank(e, x, m, w, x, x, y, true, part);
+};
 
 }  // namespace vitals::inline v0::backend

@@ -31,6 +31,12 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
   static void transpose(Executor& e, const Weight& w, const Scalar* scale, Weight& to) {
     cpu::transpose<T>(e, w, scale, to);
   }
+  /// y = x W^T + bias, or y += gamma * (x W^T + bias) where `add`, with a part of low rank.
+  static void product_with_low_rank(Executor& e, const Scalar* x, std::size_t m, const Weight& w, const Scalar* bias,
+                                    const Scalar* gamma, Scalar* y, bool add, const LowRankPart<Scalar>& part) {
+    cpu::product_with_low_rank<T>(e, x, w.cols(), m, w, y, w.rows(),
+                                  {add ? cpu::Store::scale_add : cpu::Store::plain, bias, gamma}, part);
+  }
   static void weight_gradient(Executor& e, const Scalar* dy, std::size_t ldy, const Scalar* x, std::size_t ldx,
                               std::size_t m, std::size_t out, std::size_t in, Scalar* dw, bool add) {
     cpu::weight_gradient<T>(e, dy, ldy, x, ldx, m, out, in, dw, add);

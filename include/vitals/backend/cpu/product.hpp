@@ -5,6 +5,7 @@
 
 #include <vitals/backend/cpu/buffer.hpp>
 #include <vitals/backend/cpu/kernels.hpp>
+#include <vitals/backend/low_rank.hpp>
 #include <vitals/core/config.hpp>
 #include <vitals/core/parallel.hpp>
 
@@ -46,6 +47,13 @@ class PackedMatrix {
 template <class T>
 void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w, Wide<T>* y,
              std::size_t ldy, const Epilogue<Wide<T>>& epilogue = {});
+
+/// Y (M, N) = epilogue(X (M, K) W^T) + part.scale * (U B^T), U (M, rank) = X A^T (LoRA): what three products give, without a
+/// further pass over X and Y. Row strides ldx, ldy; U has none between its rows. Not with Store::gelu.
+template <class T>
+void product_with_low_rank(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w,
+                           Wide<T>* y, std::size_t ldy, const Epilogue<Wide<T>>& epilogue,
+                           const LowRankPart<Wide<T>>& part);
 
 /// y (M, O) += gamma * (GELU(x (M, K) W1^T + bias1) W2^T + bias2), W1 (H, K), W2 (O, H): what two products give, to the bit.
 /// Pointers may be null as in Epilogue.

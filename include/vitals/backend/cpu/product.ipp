@@ -55,6 +55,37 @@ struct ProductResult {
   const TileVisitor* between = nullptr;
 };
 
+/// A part of low rank beside a product (backend/low_rank.hpp), packed: of a tile of X a tile of U = X A^T is made, and to a tile
+/// of Y U B^T is added, while they are in a core's cache.
+template <class T>
+struct PackedLowRank {
+  std::size_t rank = 0, lanes = 0;  // of a row of U
+  const Lane<T>* a = nullptr;       // panels of A (rank, K), one of up to nr / 2 columns packed that wide
+  const Lane<T>* b = nullptr;       // panels of B (N, rank)
+  const float* scale = nullptr;     // (N), or null
+  float* u = nullptr;               // (M, rank)
+  Lane<T>* tiles = nullptr;         // room for all of U's tiles
+
+  /// From rows of X, `k_lanes` along K, at tile[i row_stride + k k_stride]: their rows of U.
+  void start(const ProductKernels<T>& kernel, const Lane<T>* tile, std::size_t row_stride, std::size_t k_stride,
+             std::size_t k_lanes, std::size_t row, std::size_t rows) const {
+    float* const to = u + row * rank;
+    for (std::size_t column = 0; column < rank; column += kernel.nr) {
+      const Lane<T>* panel = a + column * k_lanes;
+      kernel.product_strided(tile, row_stride, k_stride, panel, k_lanes, to + column, rank, rows,
+                             std::min(kernel.nr, rank - column), {}, panel);
+    }
+    kernel.pack(to, rank, rows, rank, kernel.mr, tiles + row * lanes);
+  }
+  /// Adds their part to a tile of Y.
+  void finish(const ProductKernels<T>& kernel, float* y, std::size_t ldy, std::size_t row, std::size_t rows,
+              std::size_t column, std::size_t cols) const {
+    const Lane<T>* panel = b + column * lanes;
+    kernel.product_tile(tiles + row * lanes, panel, lanes, y, ldy, rows, cols,
+                        {Store::scale_add, nullptr, scale ? scale + column : nullptr}, panel);
+  }
+};
+
 /// How tiles of packed rows, panels and pieces along K are visited. A group of tiles stays in the level-2 cache while a few
 /// panels after the other are multiplied with it; tasks of one group are neighbours, so a thread stays with its rows. A task
 /// is a part of a group against these panels: small, so that threads whose groups differ by a few rows end together.
@@ -82,10 +113,11 @@ struct ProductPlan {
 inline bool rows_as_they_stand(std::size_t ldx) { return ldx * sizeof(float) % 4096 != 0; }
 
 // Two phases: pack tiles of X, then tiles of Y. Of float32 rows that can be read as they stand only the last ones, fewer than a
-// tile, are packed.
+// tile, are packed. A part of low rank goes with rows that are not packed yet and a Y that is not.
 template <class T>
 void packed_product(Executor& executor, const ProductKernels<T>& kernel, const ProductRows<T>& from, std::size_t m,
-                    const PackedMatrix<T>& w, const ProductResult<T>& to, const Epilogue<float>& epilogue) {
+                    const PackedMatrix<T>& w, const ProductResult<T>& to, const Epilogue<float>& epilogue,
+                    const PackedLowRank<T>* low_rank = nullptr) {
   const std::size_t mr = kernel.mr, nr = kernel.nr, lanes = w.lanes(), n = w.rows();
   const std::size_t tile_size = mr * lanes, panels = ceil_div(n, nr), all_tiles = ceil_div(m, mr);
   const std::size_t pass_tiles =
@@ -101,8 +133,18 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
       const std::size_t row = (first + t) * mr;
       kernel.pack(from.x + row * from.ldx, from.ldx, std::min(mr, m - row), w.cols(), mr, packed + t * apart);
     };
+    const auto prepare = [&](std::size_t t) {
+      if (!in_place) pack(t);
+      if (low_rank) {
+        const std::size_t row = (first + t) * mr, rows = std::min(mr, m - row);
+        if constexpr (std::is_same_v<T, float>)
+          if (in_place && rows == mr)
+            return low_rank->start(kernel, from.x + row * from.ldx, from.ldx, 1, lanes, row, rows);
+        low_rank->start(kernel, packed + t * apart, 1, mr, lanes, row, rows);
+      }
+    };
     if (in_place && (first + tiles) * mr > m) pack(tiles - 1);
-    if (!in_place && !from.packed) executor.run(tiles, pack);
+    if (!from.packed && (!in_place || low_rank)) executor.run(tiles, prepare);
     executor.run(plan.groups * plan.chunks * plan.parts, [&](std::size_t task) {
       alignas(64) float stored[largest_tile] = {};  // a tile on its way to to.packed
       const std::size_t group = task / plan.parts / plan.chunks * plan.group, begin = group + task % plan.parts * plan.part,
@@ -133,6 +175,7 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
               kernel.product_of_rows(from.x + row * from.ldx + lane, from.ldx, panel, depth, y, ldy, cols, here, ahead);
             else kernel.product_tile(tile, panel, depth, y, ldy, rows, cols, here, ahead);
             if (to.between) to.between->visit(stored, row, column, rows, cols);
+            if (low_rank && ends) low_rank->finish(kernel, y, ldy, row, rows, column, cols);
             if (to.packed)
               kernel.pack(stored, nr, rows, cols, mr,
                           to.packed + (row * ceil_div(n, Packing<T>::per_lane) + column / Packing<T>::per_lane * mr));
@@ -156,6 +199,38 @@ VITALS_INLINE void chained_products(Executor& executor, const ProductKernels<bfl
   Lane<bfloat16>* packed = scratch.need(ceil_div(m, kernel.mr) * kernel.mr * w2.lanes());
   packed_product<bfloat16>(executor, kernel, {x, w1.cols()}, m, w1, {.packed = packed, .between = between}, first);
   packed_product<bfloat16>(executor, kernel, {.packed = packed}, m, w2, {y, w2.rows()}, second);
+}
+
+/// The calling thread's panels of A and B and tiles of U.
+template <class T>
+T* low_rank_scratch(std::size_t size) {
+  static thread_local Buffer<T> scratch;
+  return scratch.need(size);
+}
+
+template <class T>
+void packed_product_with_low_rank(Executor& executor, const ProductKernels<T>& kernel, const ProductRows<T>& from,
+                                  std::size_t m, const PackedMatrix<T>& w, const ProductResult<T>& to,
+                                  const Epilogue<float>& epilogue, const LowRankPart<float>& part) {
+  const std::size_t nr = kernel.nr, rank = part.rank, k = w.cols(), n = w.rows();
+  const std::size_t k_lanes = w.lanes(), lanes = ceil_div(rank, Packing<T>::per_lane);
+  const std::size_t a_panels = ceil_div(rank, nr), b_panels = ceil_div(n, nr);
+  Lane<T>* a = low_rank_scratch<Lane<T>>(a_panels * nr * k_lanes + b_panels * nr * lanes +
+                                         ceil_div(m, kernel.mr) * kernel.mr * lanes);
+  Lane<T>* b = a + a_panels * nr * k_lanes;
+  const auto pack = [&](const float* matrix, std::size_t rows, std::size_t cols, std::size_t row, std::size_t width,
+                        Lane<T>* packed) {
+    const std::size_t some = std::min(width, rows - row);
+    if (part.transposed) kernel.pack_transposed(matrix + row, rows, some, cols, width, packed);
+    else kernel.pack(matrix + row * cols, cols, some, cols, width, packed);
+  };
+  executor.run(a_panels + b_panels, [&](std::size_t j) {
+    const std::size_t a_row = j * nr, b_row = (j - a_panels) * nr;
+    if (j < a_panels) pack(part.a, rank, k, a_row, 2 * (rank - a_row) > nr ? nr : nr / 2, a + a_row * k_lanes);
+    else pack(part.b, n, rank, b_row, nr, b + b_row * lanes);
+  });
+  const PackedLowRank<T> low_rank{rank, lanes, a, b, part.scale, part.u, b + b_panels * nr * lanes};
+  packed_product<T>(executor, kernel, from, m, w, to, epilogue, &low_rank);
 }
 
 }  // namespace detail
@@ -225,6 +300,26 @@ void product(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t 
 }
 
 template <class T>
+void product_with_low_rank(Executor& executor, const Wide<T>* x, std::size_t ldx, std::size_t m, const PackedMatrix<T>& w,
+                           Wide<T>* y, std::size_t ldy, const Epilogue<Wide<T>>& epilogue,
+                           const LowRankPart<Wide<T>>& part) {
+  if constexpr (!std::is_same_v<T, double>)
+    if (const auto* kernel = product_kernels<T>(w.isa()))
+      return detail::packed_product_with_low_rank<T>(executor, *kernel, {x, ldx}, m, w, {y, ldy}, epilogue, part);
+  const auto matrix = [&](const Wide<T>* numbers, std::size_t rows, std::size_t cols) {
+    if (!part.transposed) return PackedMatrix<T>(executor, numbers, cols, rows, cols);
+    Buffer<Wide<T>> turned(rows * cols);
+    for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t p = 0; p < cols; ++p) turned.data()[i * cols + p] = numbers[p * rows + i];
+    return PackedMatrix<T>(executor, turned.data(), cols, rows, cols);
+  };
+  product<T>(executor, x, ldx, m, matrix(part.a, part.rank, w.cols()), part.u, part.rank);
+  product<T>(executor, x, ldx, m, w, y, ldy, epilogue);
+  product<T>(executor, part.u, part.rank, m, matrix(part.b, w.rows(), part.rank), y, ldy,
+             {Store::scale_add, nullptr, part.scale});
+}
+
+template <class T>
 void feed_forward(Executor& executor, const Wide<T>* x, std::size_t m, const PackedMatrix<T>& w1, const Wide<T>* bias1,
                   const PackedMatrix<T>& w2, const Wide<T>* bias2, const Wide<T>* gamma, Wide<T>* y) {
   const std::size_t in = w1.cols(), hidden = w1.rows(), out = w2.rows();
@@ -245,6 +340,9 @@ void feed_forward(Executor& executor, const Wide<T>* x, std::size_t m, const Pac
   template class PackedMatrix<T>;                                                                              \
   template void product(Executor&, const Wide<T>*, std::size_t, std::size_t, const PackedMatrix<T>&, Wide<T>*, \
                         std::size_t, const Epilogue<Wide<T>>&);                                                \
+  template void product_with_low_rank(Executor&, const Wide<T>*, std::size_t, std::size_t,                     \
+                                      const PackedMatrix<T>&, Wide<T>*, std::size_t, const Epilogue<Wide<T>>&, \
+                                      const LowRankPart<Wide<T>>&);                                            \
   template void feed_forward(Executor&, const Wide<T>*, std::size_t, const PackedMatrix<T>&, const Wide<T>*,   \
                              const PackedMatrix<T>&, const Wide<T>*, const Wide<T>*, Wide<T>*);
 VITALS_INSTANTIATE(float)
