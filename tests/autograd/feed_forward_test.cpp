@@ -83,7 +83,9 @@ void check(std::size_t tokens, double tolerance) {
 
 TEMPLATE_TEST_CASE("a feed-forward part with frozen weights gives what its two layers give", "", vt::Cpu<double>,
                    vt::Cpu<float>, vt::Cpu<vt::bfloat16>) {
-  const double tolerance = std::is_same_v<TestType, vt::Cpu<double>> ? 1e-14 : std::is_same_v<TestType, vt::Cpu<float>> ? 2e-6 : 8e-3;
+  const double tolerance = std::is_same_v<TestType, vt::Cpu<double>>  ? 1e-14
+                           : std::is_same_v<TestType, vt::Cpu<float>> ? 2e-6
+                                                                      : 8e-3;
   for (const auto isa : test::isas()) {
     vt::backend::cpu::ScopedIsa scoped(isa);
     INFO(vt::backend::cpu::name(isa));

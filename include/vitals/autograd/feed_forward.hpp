@@ -1,6 +1,6 @@
 // The feed-forward part of a block on a tape: y = r + gamma * (GELU(x W1^T + b1) W2^T + b2). Where its weights train it is its two
-// layers; where they do not, as with LoRA on attention or BitFit, and the backend can (the CPU in bfloat16), one operation, whose inner numbers go from one product to
-// the next a tile at a time, forward and on the way back:
+// layers; where they do not, as with LoRA on attention or BitFit, and the backend can (the CPU in bfloat16), one operation, whose
+// inner numbers go from one product to the next a tile at a time, forward and on the way back:
 //
 //   dr = dy        dh = dy diag(gamma) W2 * GELU'(h)        dx = dh W1        db1 = sum of dh        db2 = gamma * sum of dy
 #pragma once
