@@ -122,13 +122,13 @@ class Tape {
     using G = backend::Gradients<B>;
     const std::size_t out = weight.shape()[0], in = weight.size() / out;
     const Scalar* scale = gamma ? gamma->data() : nullptr;
-    const auto* turned = kept_transposed(weight, gamma);
     if constexpr (backend::HasProductWithLowRank<B>)
       if (part) {
         typename B::Weight spare;
-        if (!turned) G::transpose(executor, weight.packed(), scale, spare);
-        return G::product_with_low_rank(executor, dy, m, turned ? *turned : spare, nullptr, nullptr, dx, add, *part);
+        const auto& wt = transposed(weight, gamma, spare);
+        return G::product_with_low_rank(executor, dy, m, wt, nullptr, nullptr, dx, add, *part);
       }
+    const auto* turned = kept_transposed(weight, gamma);
     if (!turned)
       G::input_gradient(executor, dy, out, m, weight.packed(), scale, dx, in, add);
     else if (add)

@@ -48,16 +48,6 @@ template <class B>
 concept HasGeluBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
   Gradients<B>::gelu(e, x, x, dx, n);
 };
-/// The feed-forward part of a block whose weights do not train: forward as B::feed_forward, writing feed_forward_kept(m, W1, W2)
-/// numbers for the way back (where that is 0, neither is called); backward dy -> dx, and db1 (h), where not null, is a sum.
-/// Transposed weights as in transpose: W2 with gamma, W1 without.
-template <class B>
-concept HasFeedForwardBackward = requires(Executor& e, const Scalar<B>* x, std::size_t m, const typename B::Weight& w,
-                                          Scalar<B>* y) {
-  { Gradients<B>::feed_forward_kept(m, w, w) } -> std::same_as<std::size_t>;
-  Gradients<B>::feed_forward_keeping(e, x, m, w, x, w, x, x, y, y);
-  Gradients<B>::feed_forward_backward(e, x, m, w, w, x, y, true, y);
-};
 /// x (m, 2 h), dy (m, h) -> dx (m, 2 h)
 template <class B>
 concept HasSiluGateBackward = requires(Executor& e, const Scalar<B>* x, std::size_t n, Scalar<B>* dx) {
@@ -105,11 +95,23 @@ concept HasSteps = requires(Scalar<B>* w, std::size_t n, const SgdStep<Scalar<B>
 
 template <class B>
 concept Differentiable = Backend<B> && detail::HasInputGradient<B> && detail::HasWeightGradient<B> &&
-    detail::HasSums<B> && detail::HasGeluBackward<B> && detail::HasFeedForwardBackward<B> &&
-    detail::HasSiluGateBackward<B> && detail::HasLayerNormBackward<B> && detail::HasAttentionBackward<B> &&
-    detail::HasAttentionFirstBackward<B> && detail::HasDropout<B> && detail::HasUpdate<B>;
+    detail::HasSums<B> && detail::HasGeluBackward<B> && detail::HasSiluGateBackward<B> &&
+    detail::HasLayerNormBackward<B> && detail::HasAttentionBackward<B> && detail::HasAttentionFirstBackward<B> &&
+    detail::HasDropout<B> && detail::HasUpdate<B>;
 
-/// Not on the list, for it can be made of what is: y = x W^T + bias, or, `add`, y += gamma * (x W^T + bias), with a part of low
+// Not on the list, for they can be made of what is.
+
+/// The feed-forward part of a block whose weights do not train: forward as B::feed_forward, writing feed_forward_kept(m, W1, W2)
+/// numbers for the way back (where that is 0, neither is called); backward dy -> dx, and db1 (h), where not null, is a sum.
+/// Transposed weights as in transpose: W2 with gamma, W1 without.
+template <class B>
+concept HasFrozenFeedForward = requires(Executor& e, const detail::Scalar<B>* x, std::size_t m, const typename B::Weight& w,
+                                        detail::Scalar<B>* y) {
+  { Gradients<B>::feed_forward_kept(m, w, w) } -> std::same_as<std::size_t>;
+  Gradients<B>::feed_forward_keeping(e, x, m, w, x, w, x, x, y, y);
+  Gradients<B>::feed_forward_backward(e, x, m, w, w, x, y, true, y);
+};
+/// y = x W^T + bias, or, `add`, y += gamma * (x W^T + bias), with a part of low
 /// rank in one go.
 template <class B>
 concept HasProductWithLowRank = requires(Executor& e, const detail::Scalar<B>* x, std::size_t m, const typename B::Weight& w,

@@ -55,18 +55,20 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
   static void gelu(Executor& e, const Scalar* x, const Scalar* dy, Scalar* dx, std::size_t n) {
     cpu::gelu_backward(e, x, dy, dx, n);
   }
-  /// Joined in bfloat16 alone: in float32 it is slower than one layer after the other.
-  static std::size_t feed_forward_kept(std::size_t m, const Weight& w1, const Weight& w2) {
-    if constexpr (std::is_same_v<T, bfloat16>) return cpu::feed_forward_kept(m, w1, w2);
-    else return 0;
+  // In float32 it is slower than one layer after the other.
+  static std::size_t feed_forward_kept(std::size_t m, const Weight& w1, const Weight& w2)
+  requires std::is_same_v<T, bfloat16> {
+    return cpu::feed_forward_kept(m, w1, w2);
   }
   static void feed_forward_keeping(Executor& e, const Scalar* x, std::size_t m, const Weight& w1, const Scalar* bias1,
-                                   const Weight& w2, const Scalar* bias2, const Scalar* gamma, Scalar* y, Scalar* kept) {
-    if constexpr (std::is_same_v<T, bfloat16>) cpu::feed_forward_keeping(e, x, m, w1, bias1, w2, bias2, gamma, y, kept);
+                                   const Weight& w2, const Scalar* bias2, const Scalar* gamma, Scalar* y, Scalar* kept)
+  requires std::is_same_v<T, bfloat16> {
+    cpu::feed_forward_keeping(e, x, m, w1, bias1, w2, bias2, gamma, y, kept);
   }
   static void feed_forward_backward(Executor& e, const Scalar* dy, std::size_t m, const Weight& w2t, const Weight& w1t,
-                                    const Scalar* kept, Scalar* dx, bool add, Scalar* db1) {
-    if constexpr (std::is_same_v<T, bfloat16>) cpu::feed_forward_backward(e, dy, m, w2t, w1t, kept, dx, add, db1);
+                                    const Scalar* kept, Scalar* dx, bool add, Scalar* db1)
+  requires std::is_same_v<T, bfloat16> {
+    cpu::feed_forward_backward(e, dy, m, w2t, w1t, kept, dx, add, db1);
   }
   static void silu_gate(Executor& e, const Scalar* x, const Scalar* dy, Scalar* dx, std::size_t rows, std::size_t h) {
     cpu::silu_gate_backward(e, x, dy, dx, rows, h);
@@ -119,6 +121,7 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
   }
 };
 
+static_assert(HasFrozenFeedForward<Cpu<bfloat16>> && !HasFrozenFeedForward<Cpu<float>>);
 static_assert(Differentiable<Cpu<float>> && Differentiable<Cpu<bfloat16>> && !Differentiable<Cpu<std::int8_t>>);
 
 }  // namespace vitals::inline v0::backend

@@ -146,7 +146,8 @@ void packed_product(Executor& executor, const ProductKernels<T>& kernel, const P
     if (in_place && (first + tiles) * mr > m) pack(tiles - 1);
     if (!from.packed && (!in_place || low_rank)) executor.run(tiles, prepare);
     executor.run(plan.groups * plan.chunks * plan.parts, [&](std::size_t task) {
-      alignas(64) float stored[largest_tile] = {};  // a tile on its way to to.packed
+      alignas(64) float stored[largest_tile];  // a tile on its way to to.packed
+      if (to.between) std::fill_n(stored, largest_tile, 0.0f);  // who visits may work on whole rows
       const std::size_t group = task / plan.parts / plan.chunks * plan.group, begin = group + task % plan.parts * plan.part,
                         end = std::min({tiles, group + plan.group, begin + plan.part});
       const std::size_t first_panel = task / plan.parts % plan.chunks * plan.chunk,
