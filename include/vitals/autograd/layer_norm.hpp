@@ -3,7 +3,6 @@
 // deviation are computed once more; y can be made again.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 
 #include <vitals/autograd/linear.hpp>
@@ -25,14 +24,7 @@ Variable<B, dyn, dyn, D> layer_norm(Tape<B>& tape, const Variable<B, dyn, dyn, D
   });
   tape.record(y, [dx = x.slot(), kept = x.keep(), &gamma, &beta, m, small](Tape<B>& back, Slot<B>& dy) {
     const auto seen = kept.open(back.executor);
-    const auto sum = [](const auto& parameter) -> Scalar* {
-      if (!parameter.trainable()) return nullptr;
-      parameter.gradient().add([](Scalar* to, bool add) {
-        if (!add) std::fill_n(to, D, Scalar(0));
-      });
-      return parameter.gradient().data();
-    };
-    Scalar *dgamma = sum(gamma), *dbeta = sum(beta);
+    Scalar *dgamma = detail::sums_of<B>(gamma, D), *dbeta = detail::sums_of<B>(beta, D);
     const auto run = [&](Scalar* to, bool add) {
       backend::Gradients<B>::layer_norm(back.executor, seen->data(), dy.data(), to, m, D, gamma.data(), small, add,
                                         dgamma, dbeta);

@@ -36,13 +36,19 @@ bool needs_input(const Weight& weight) {
   return false;
 }
 
-/// Adds the sum of the rows of dy (m, n) to a parameter's gradient.
+/// The gradient of a parameter of n numbers, as what sums are added to; nullptr where it does not train.
+template <class B, class Parameter>
+typename B::Scalar* sums_of(const Parameter& parameter, std::size_t n) {
+  if (!parameter.trainable()) return nullptr;
+  parameter.gradient().add([&](typename B::Scalar* to, bool add) {
+    if (!add) std::fill_n(to, n, typename B::Scalar(0));
+  });
+  return parameter.gradient().data();
+}
+/// Adds the sum of the rows of dy (m, n) to the gradient of a parameter that trains.
 template <class B, class Bias>
 void add_column_sums(Tape<B>& tape, const typename B::Scalar* dy, std::size_t m, std::size_t n, const Bias& bias) {
-  bias.gradient().add([&](typename B::Scalar* to, bool add) {
-    if (!add) std::fill_n(to, n, typename B::Scalar(0));
-    backend::Gradients<B>::column_sums(tape.executor, dy, n, m, n, to);
-  });
+  backend::Gradients<B>::column_sums(tape.executor, dy, n, m, n, sums_of<B>(bias, n));
 }
 
 }  // namespace detail
@@ -58,12 +64,14 @@ Variable<B, dyn, dyn, Out> linear(Tape<B>& tape, const Variable<B, dyn, dyn, In>
   tape.record(y, [dx = x.slot(), kept = detail::needs_input(weight) ? x.keep() : Kept<B>{}, terms = std::move(terms), m,
                   &weight, &bias](Tape<B>& back, Slot<B>& dy) {
     using G = backend::Gradients<B>;
-    if (bias.trainable()) detail::add_column_sums<B>(back, dy.data(), m, Out, bias);
     if (weight.trainable()) {
       const auto seen = kept.open(back.executor);
       weight.gradient().add([&](Scalar* to, bool add) {
-        G::weight_gradient(back.executor, dy.data(), Out, seen->data(), In, m, Out, In, to, add);
+        G::weight_gradient(back.executor, dy.data(), Out, seen->data(), In, m, Out, In, to, add,
+                           detail::sums_of<B>(bias, Out));
       });
+    } else if (bias.trainable()) {
+      detail::add_column_sums<B>(back, dy.data(), m, Out, bias);
     }
     detail::linear_backward<B>(back, dy.data(), m, kept, weight, static_cast<const Bias*>(nullptr), terms, dx.get(), nullptr);
   });

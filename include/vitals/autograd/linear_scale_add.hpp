@@ -64,15 +64,11 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
     using G = backend::Gradients<B>;
     auto& e = back.executor;
     std::vector<Scalar> dgamma(gamma.trainable() ? Out : 0, Scalar(0));
-    if (detail::trains(bias, gamma)) {
-      const auto sums = detail::column_sums<B>(back, dy.data(), m, Out);
-      if (bias.trainable()) detail::add_scaled_sums<B>(bias, gamma, sums);
-      if (gamma.trainable())
-        for (std::size_t i = 0; i < Out; ++i) dgamma[i] = bias.data()[i] * sums[i];
-    }
+    std::vector<Scalar> sums(detail::trains(bias, gamma) ? Out : 0, Scalar(0));  // of dy
     if (detail::trains(weight, gamma)) {
       const auto product = back.memory(Out * In);
-      G::weight_gradient(e, dy.data(), Out, kept.open(e)->data(), In, m, Out, In, product->data(), false);
+      G::weight_gradient(e, dy.data(), Out, kept.open(e)->data(), In, m, Out, In, product->data(), false,
+                         sums.empty() ? nullptr : sums.data());
       const auto finish = [&](Scalar* dw, bool add) {
         G::scale_rows_and_dots(e, weight.packed(), product->data(), gamma.data(), dw, add,
                                gamma.trainable() ? dgamma.data() : nullptr);
@@ -81,7 +77,11 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
         weight.gradient().add(finish);
       else
         finish(nullptr, false);
+    } else if (bias.trainable()) {
+      G::column_sums(e, dy.data(), Out, m, Out, sums.data());
     }
+    if (bias.trainable()) detail::add_scaled_sums<B>(bias, gamma, sums);
+    for (std::size_t i = 0; i < dgamma.size(); ++i) dgamma[i] += bias.data()[i] * sums[i];
     detail::linear_backward<B>(back, dy.data(), m, kept, weight, &gamma, terms, dx.get(),
                                gamma.trainable() ? dgamma.data() : nullptr);
     if (gamma.trainable())

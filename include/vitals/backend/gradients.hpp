@@ -29,10 +29,12 @@ concept HasInputGradient = requires(Executor& e, const Scalar<B>* dy, std::size_
   Gradients<B>::input_gradient(e, dy, n, n, w, dy, dx, n, true);
   Gradients<B>::transpose(e, w, dy, to);
 };
-/// dw (out, in) = dy (m, out; stride)^T x (m, in; stride)
+/// dw (out, in) = dy (m, out; stride)^T x (m, in; stride); sums (out) += the sum of dy's rows, a last argument that may be missing
+/// or null
 template <class B>
 concept HasWeightGradient = requires(Executor& e, const Scalar<B>* dy, std::size_t n, Scalar<B>* dw) {
   Gradients<B>::weight_gradient(e, dy, n, dy, n, n, n, n, dw, true);
+  Gradients<B>::weight_gradient(e, dy, n, dy, n, n, n, n, dw, true, dw);
 };
 /// sums (n) += the sum of rows; y += a x; of a matrix g shaped like W: sums (out) += rowsum(W * g), dw = diag(scale) g or added to
 /// dw; the sum of squares

@@ -25,10 +25,11 @@ template <class T>
 void input_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, std::size_t m, const PackedMatrix<T>& w,
                     const Wide<T>* scale, Wide<T>* dx, std::size_t ldx, bool add);
 
-/// dW (N, K), row-major without gaps, = dY (M, N)^T X (M, K), or added to dW. Row strides ldy, ldx.
+/// dW (N, K), row-major without gaps, = dY (M, N)^T X (M, K), or added to dW. Row strides ldy, ldx. sums (N), where not null, +=
+/// the sum of dY's rows, which are read anyway.
 template <class T>
 void weight_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, const Wide<T>* x, std::size_t ldx,
-                     std::size_t m, std::size_t n, std::size_t k, Wide<T>* dw, bool add);
+                     std::size_t m, std::size_t n, std::size_t k, Wide<T>* dw, bool add, Wide<T>* sums = nullptr);
 
 /// Of a product's gradient G = dY^T X (N, K): dw = diag(scale) G, or added to dw, and sums (N) += rowsum(W * G); dw and sums
 /// may be null.

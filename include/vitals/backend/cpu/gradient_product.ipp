@@ -128,9 +128,10 @@ inline constexpr std::size_t gradient_piece_lanes = 1100;
 template <class T>
 void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel, const float* dy, std::size_t ldy,
                             const float* x, std::size_t ldx, std::size_t m, std::size_t n, std::size_t k, float* dw,
-                            bool add) {
+                            bool add, float* sums) {
   constexpr std::size_t per_lane = Packing<T>::per_lane;
   constexpr std::size_t slack = 16;  // pack_transposed stores whole vectors, a tile may be narrower
+  const GradientKernels* gradients = sums ? gradient_kernels_for<float>() : nullptr;
   const std::size_t mr = kernel.mr, nr = kernel.nr;
   const std::size_t pieces = ceil_div(m, gradient_piece_lanes * per_lane);
   const std::size_t piece = ceil_div(ceil_div(m, pieces), per_lane) * per_lane;
@@ -146,18 +147,22 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
   for (std::size_t first = 0; first < m; first += piece) {
     const std::size_t rows = std::min(piece, m - first), lanes = ceil_div(rows, per_lane);
     const auto pack_group = [&](const float* from, std::size_t ld, std::size_t columns, std::size_t width,
-                                std::size_t begin, std::size_t end, Lane<T>* to, std::size_t stride) {
-      for (std::size_t row = 0; row < rows; row += step)
+                                std::size_t begin, std::size_t end, Lane<T>* to, std::size_t stride, float* sum) {
+      for (std::size_t row = 0; row < rows; row += step) {
+        const float* at = from + (first + row) * ld;
+        const std::size_t some = std::min(step, rows - row), column = begin * width;
         for (std::size_t t = begin; t < end; ++t)
-          kernel.pack_transposed(from + (first + row) * ld + t * width, ld, std::min(width, columns - t * width),
-                                 std::min(step, rows - row), width, to + t * stride + row / per_lane * width);
+          kernel.pack_transposed(at + t * width, ld, std::min(width, columns - t * width), some, width,
+                                 to + t * stride + row / per_lane * width);
+        if (sum) gradients->column_sums(at + column, ld, some, std::min(columns, end * width) - column, sum + column);
+      }
     };
     executor.run(groups + panel_groups, [&](std::size_t task) {
       if (task < groups)
-        pack_group(dy, ldy, n, mr, task * together, std::min(tiles, (task + 1) * together), packed, tile_size);
+        pack_group(dy, ldy, n, mr, task * together, std::min(tiles, (task + 1) * together), packed, tile_size, sums);
       else
         pack_group(x, ldx, k, nr, (task - groups) * panels_together,
-                   std::min(panels, (task - groups + 1) * panels_together), right, panel_size);
+                   std::min(panels, (task - groups + 1) * panels_together), right, panel_size, nullptr);
     });
     const std::size_t block = std::max<std::size_t>(1, gradient_tile_bytes / (tile_size * sizeof(Lane<T>)));
     const std::size_t blocks = ceil_div(tiles, block);
@@ -174,12 +179,13 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
 /// Row n of dW is a sum of rows of X.
 template <class T>
 void portable_weight_gradient(Executor& executor, const T* dy, std::size_t ldy, const T* x, std::size_t ldx,
-                              std::size_t m, std::size_t n, std::size_t k, T* dw, bool add) {
+                              std::size_t m, std::size_t n, std::size_t k, T* dw, bool add, T* sums) {
   executor.run(n, [&](std::size_t j) {
     T* row = dw + j * k;
     if (!add) std::fill_n(row, k, T(0));
     for (std::size_t i = 0; i < m; ++i) {
       const T a = dy[i * ldy + j];
+      if (sums) sums[j] += a;
       const T* from = x + i * ldx;
       for (std::size_t p = 0; p < k; ++p) row[p] += a * from[p];
     }
@@ -216,16 +222,16 @@ void input_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, std:
 
 template <class T>
 void weight_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, const Wide<T>* x, std::size_t ldx,
-                     std::size_t m, std::size_t n, std::size_t k, Wide<T>* dw, bool add) {
+                     std::size_t m, std::size_t n, std::size_t k, Wide<T>* dw, bool add, Wide<T>* sums) {
   if (m == 0) {
     if (!add) std::fill_n(dw, n * k, Wide<T>(0));
     return;
   }
   if constexpr (!std::is_same_v<T, double>) {
     if (const auto* kernel = product_kernels<T>(active_isa()))
-      return detail::packed_weight_gradient<T>(executor, *kernel, dy, ldy, x, ldx, m, n, k, dw, add);
+      return detail::packed_weight_gradient<T>(executor, *kernel, dy, ldy, x, ldx, m, n, k, dw, add, sums);
   }
-  detail::portable_weight_gradient(executor, dy, ldy, x, ldx, m, n, k, dw, add);
+  detail::portable_weight_gradient(executor, dy, ldy, x, ldx, m, n, k, dw, add, sums);
 }
 
 template <class T>
@@ -305,7 +311,7 @@ void scale_rows_and_dots(Executor& executor, const PackedMatrix<T>& w, const Wid
   template void input_gradient<T>(Executor&, const Wide<T>*, std::size_t, std::size_t, const PackedMatrix<T>&,       \
                                   const Wide<T>*, Wide<T>*, std::size_t, bool);                                      \
   template void weight_gradient<T>(Executor&, const Wide<T>*, std::size_t, const Wide<T>*, std::size_t, std::size_t, \
-                                   std::size_t, std::size_t, Wide<T>*, bool);                                        \
+                                   std::size_t, std::size_t, Wide<T>*, bool, Wide<T>*);                              \
   template void scale_rows_and_dots<T>(Executor&, const PackedMatrix<T>&, const Wide<T>*, const Wide<T>*, Wide<T>*,   \
                                        bool, Wide<T>*);                                                               \
   template std::size_t group_rows<T>(const PackedMatrix<T>&);                                                        \

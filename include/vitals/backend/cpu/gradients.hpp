@@ -38,8 +38,9 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
                                   {add ? cpu::Store::scale_add : cpu::Store::plain, bias, gamma}, part);
   }
   static void weight_gradient(Executor& e, const Scalar* dy, std::size_t ldy, const Scalar* x, std::size_t ldx,
-                              std::size_t m, std::size_t out, std::size_t in, Scalar* dw, bool add) {
-    cpu::weight_gradient<T>(e, dy, ldy, x, ldx, m, out, in, dw, add);
+                              std::size_t m, std::size_t out, std::size_t in, Scalar* dw, bool add,
+                              Scalar* sums = nullptr) {
+    cpu::weight_gradient<T>(e, dy, ldy, x, ldx, m, out, in, dw, add, sums);
   }
   static void column_sums(Executor& e, const Scalar* x, std::size_t ld, std::size_t rows, std::size_t n, Scalar* sums) {
     cpu::column_sums(e, x, ld, rows, n, sums);
