@@ -48,10 +48,10 @@ struct RuntimeHead {
     B::linear(tape.executor, x.data(), m, weight.packed(), bias.data(), y.data());
     tape.record(y, [dx = x.slot(), kept = x.keep(), m, in, out, this](Tape<B>& back, Slot<B>& dy) {
       using G = backend::Gradients<B>;
-      ops::detail::add_column_sums<B>(back, dy.data(), m, out, bias);
       const auto seen = kept.open(back.executor);
       weight.gradient().add([&](Scalar* to, bool add) {
-        G::weight_gradient(back.executor, dy.data(), out, seen->data(), in, m, out, in, to, add);
+        G::weight_gradient(back.executor, dy.data(), out, seen->data(), in, m, out, in, to, add,
+                           ops::detail::sums_of<B>(bias, out));
       });
       if (dx)
         dx->add([&](Scalar* to, bool add) {
