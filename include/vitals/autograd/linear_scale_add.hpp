@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -45,13 +46,46 @@ void add_scaled_sums(const Bias& bias, const Gamma& gamma, const std::vector<typ
   });
 }
 
+/// Adds to the gradients of W (Out, In) and b in y = r + gamma * (x W^T + b), from dy (m, Out) and G = dy^T x (Out, In), needed where
+/// W or gamma trains. Gives that of gamma, empty where gamma does not train.
+template <class B, class Weight, class Bias, class Gamma>
+std::vector<typename B::Scalar> scale_add_gradients(Tape<B>& tape, const typename B::Scalar* dy, std::size_t m,
+                                                    const Memory<B>* product, const Weight& weight, const Bias& bias,
+                                                    const Gamma& gamma) {
+  using Scalar = typename B::Scalar;
+  const std::size_t out = gamma.size();
+  std::vector<Scalar> dgamma(gamma.trainable() ? out : 0, Scalar(0));
+  if (trains(bias, gamma)) {
+    const auto sums = column_sums<B>(tape, dy, m, out);
+    if (bias.trainable()) add_scaled_sums<B>(bias, gamma, sums);
+    if (gamma.trainable())
+      for (std::size_t i = 0; i < out; ++i) dgamma[i] = bias.data()[i] * sums[i];
+  }
+  if (product) {
+    const auto finish = [&](Scalar* dw, bool add) {
+      backend::Gradients<B>::scale_rows_and_dots(tape.executor, weight.packed(), product->data(), gamma.data(), dw, add,
+                                                 gamma.trainable() ? dgamma.data() : nullptr);
+    };
+    if (weight.trainable()) weight.gradient().add(finish);
+    else finish(nullptr, false);
+  }
+  return dgamma;
+}
+
+template <class B, class Parameter>
+void add_to_gradient(const Parameter& parameter, const std::vector<typename B::Scalar>& values) {
+  using Scalar = typename B::Scalar;
+  parameter.gradient().add([&](Scalar* to, bool add) {
+    for (std::size_t i = 0; i < values.size(); ++i) to[i] = (add ? to[i] : Scalar(0)) + values[i];
+  });
+}
+
 }  // namespace detail
 
 template <class B, std::size_t Out, std::size_t In, class Weight, class Bias, class Gamma>
 Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn, Out> residual,
                                             const Variable<B, dyn, dyn, In>& x, const Weight& weight, const Bias& bias,
                                             const Gamma& gamma) {
-  using Scalar = typename B::Scalar;
   const std::size_t m = x.rows();
   const auto slot = residual.slot();
   auto y = detail::on_residual(tape, std::move(residual));
@@ -61,33 +95,17 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
   const bool wants_input = gamma.trainable() || detail::needs_input(weight);
   tape.record(y, [dx = x.slot(), slot, kept = wants_input ? x.keep() : Kept<B>{}, terms = std::move(terms), m, &weight,
                   &bias, &gamma](Tape<B>& back, Slot<B>& dy) {
-    using G = backend::Gradients<B>;
-    auto& e = back.executor;
-    std::vector<Scalar> dgamma(gamma.trainable() ? Out : 0, Scalar(0));
-    if (detail::trains(bias, gamma)) {
-      const auto sums = detail::column_sums<B>(back, dy.data(), m, Out);
-      if (bias.trainable()) detail::add_scaled_sums<B>(bias, gamma, sums);
-      if (gamma.trainable())
-        for (std::size_t i = 0; i < Out; ++i) dgamma[i] = bias.data()[i] * sums[i];
-    }
+    std::shared_ptr<Memory<B>> product;
     if (detail::trains(weight, gamma)) {
-      const auto product = back.memory(Out * In);
-      G::weight_gradient(e, dy.data(), Out, kept.open(e)->data(), In, m, Out, In, product->data(), false);
-      const auto finish = [&](Scalar* dw, bool add) {
-        G::scale_rows_and_dots(e, weight.packed(), product->data(), gamma.data(), dw, add,
-                               gamma.trainable() ? dgamma.data() : nullptr);
-      };
-      if (weight.trainable())
-        weight.gradient().add(finish);
-      else
-        finish(nullptr, false);
+      product = back.memory(Out * In);
+      backend::Gradients<B>::weight_gradient(back.executor, dy.data(), Out, kept.open(back.executor)->data(), In, m, Out, In,
+                                             product->data(), false);
     }
+    auto dgamma = detail::scale_add_gradients<B>(back, dy.data(), m, product.get(), weight, bias, gamma);
+    product.reset();
     detail::linear_backward<B>(back, dy.data(), m, kept, weight, &gamma, terms, dx.get(),
                                gamma.trainable() ? dgamma.data() : nullptr);
-    if (gamma.trainable())
-      gamma.gradient().add([&](Scalar* to, bool add) {
-        for (std::size_t i = 0; i < Out; ++i) to[i] = (add ? to[i] : Scalar(0)) + dgamma[i];
-      });
+    if (gamma.trainable()) detail::add_to_gradient<B>(gamma, dgamma);
     if (slot) back.pass_on(dy, *slot);
   });
   return y;
