@@ -6,8 +6,8 @@
 //   dgamma = rowsum(W * G) + b * sum of dy   (the branch itself is not kept: sum over m of dy (x W^T) is W * G)
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -29,19 +29,42 @@ Variable<B, dyn, dyn, D> on_residual(Tape<B>& tape, Variable<B, dyn, dyn, D> res
   return y;
 }
 
-template <class B>
-std::vector<typename B::Scalar> column_sums(Tape<B>& tape, const typename B::Scalar* dy, std::size_t m, std::size_t n) {
-  std::vector<typename B::Scalar> sums(n, typename B::Scalar(0));
-  backend::Gradients<B>::column_sums(tape.executor, dy, n, m, n, sums.data());
-  return sums;
-}
-
 /// Adds gamma * sums to the gradient of a bias.
 template <class B, class Bias, class Gamma>
 void add_scaled_sums(const Bias& bias, const Gamma& gamma, const std::vector<typename B::Scalar>& sums) {
   using Scalar = typename B::Scalar;
   bias.gradient().add([&](Scalar* to, bool add) {
     for (std::size_t i = 0; i < sums.size(); ++i) to[i] = (add ? to[i] : Scalar(0)) + gamma.data()[i] * sums[i];
+  });
+}
+
+/// Adds to the gradients of W (Out, In) and b in y = r + gamma * (x W^T + b), from the sum of dy's rows (Out), needed where b or gamma
+/// trains, and G = dy^T x (Out, In), needed where W or gamma does. Gives that of gamma, empty where gamma does not train.
+template <class B, class Weight, class Bias, class Gamma>
+std::vector<typename B::Scalar> scale_add_gradients(Tape<B>& tape, const std::vector<typename B::Scalar>& sums,
+                                                    const Memory<B>* product, const Weight& weight, const Bias& bias,
+                                                    const Gamma& gamma) {
+  using Scalar = typename B::Scalar;
+  const std::size_t out = gamma.size();
+  std::vector<Scalar> dgamma(gamma.trainable() ? out : 0, Scalar(0));
+  if (bias.trainable()) add_scaled_sums<B>(bias, gamma, sums);
+  for (std::size_t i = 0; i < dgamma.size(); ++i) dgamma[i] = bias.data()[i] * sums[i];
+  if (product) {
+    const auto finish = [&](Scalar* dw, bool add) {
+      backend::Gradients<B>::scale_rows_and_dots(tape.executor, weight.packed(), product->data(), gamma.data(), dw, add,
+                                                 gamma.trainable() ? dgamma.data() : nullptr);
+    };
+    if (weight.trainable()) weight.gradient().add(finish);
+    else finish(nullptr, false);
+  }
+  return dgamma;
+}
+
+template <class B, class Parameter>
+void add_to_gradient(const Parameter& parameter, const std::vector<typename B::Scalar>& values) {
+  using Scalar = typename B::Scalar;
+  parameter.gradient().add([&](Scalar* to, bool add) {
+    for (std::size_t i = 0; i < values.size(); ++i) to[i] = (add ? to[i] : Scalar(0)) + values[i];
   });
 }
 
@@ -61,33 +84,20 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
   const bool wants_input = gamma.trainable() || detail::needs_input(weight);
   tape.record(y, [dx = x.slot(), slot, kept = wants_input ? x.keep() : Kept<B>{}, terms = std::move(terms), m, &weight,
                   &bias, &gamma](Tape<B>& back, Slot<B>& dy) {
-    using G = backend::Gradients<B>;
-    auto& e = back.executor;
-    std::vector<Scalar> dgamma(gamma.trainable() ? Out : 0, Scalar(0));
-    std::vector<Scalar> sums(detail::trains(bias, gamma) ? Out : 0, Scalar(0));  // of dy
+    std::vector<Scalar> sums(detail::trains(bias, gamma) ? Out : 0);
+    std::shared_ptr<Memory<B>> product;
     if (detail::trains(weight, gamma)) {
-      const auto product = back.memory(Out * In);
-      G::weight_gradient(e, dy.data(), Out, kept.open(e)->data(), In, m, Out, In, product->data(), false,
-                         sums.empty() ? nullptr : sums.data());
-      const auto finish = [&](Scalar* dw, bool add) {
-        G::scale_rows_and_dots(e, weight.packed(), product->data(), gamma.data(), dw, add,
-                               gamma.trainable() ? dgamma.data() : nullptr);
-      };
-      if (weight.trainable())
-        weight.gradient().add(finish);
-      else
-        finish(nullptr, false);
+      product = back.memory(Out * In);
+      backend::Gradients<B>::weight_gradient(back.executor, dy.data(), Out, kept.open(back.executor)->data(), In, m, Out, In,
+                                             product->data(), false, sums.empty() ? nullptr : sums.data());
     } else if (bias.trainable()) {
-      G::column_sums(e, dy.data(), Out, m, Out, sums.data());
+      backend::Gradients<B>::column_sums(back.executor, dy.data(), Out, m, Out, sums.data());
     }
-    if (bias.trainable()) detail::add_scaled_sums<B>(bias, gamma, sums);
-    for (std::size_t i = 0; i < dgamma.size(); ++i) dgamma[i] += bias.data()[i] * sums[i];
+    auto dgamma = detail::scale_add_gradients<B>(back, sums, product.get(), weight, bias, gamma);
+    product.reset();
     detail::linear_backward<B>(back, dy.data(), m, kept, weight, &gamma, terms, dx.get(),
                                gamma.trainable() ? dgamma.data() : nullptr);
-    if (gamma.trainable())
-      gamma.gradient().add([&](Scalar* to, bool add) {
-        for (std::size_t i = 0; i < Out; ++i) to[i] = (add ? to[i] : Scalar(0)) + dgamma[i];
-      });
+    if (gamma.trainable()) detail::add_to_gradient<B>(gamma, dgamma);
     if (slot) back.pass_on(dy, *slot);
   });
   return y;

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include <vitals/backend/concept.hpp>
+#include <vitals/backend/feed_forward.hpp>
 #include <vitals/backend/low_rank.hpp>
 #include <vitals/backend/steps.hpp>
 #include <vitals/core/parallel.hpp>
@@ -103,15 +104,16 @@ concept Differentiable = Backend<B> && detail::HasInputGradient<B> && detail::Ha
 
 // Not on the list, for they can be made of what is.
 
-/// The feed-forward part of a block whose weights do not train: forward as B::feed_forward, writing feed_forward_kept(m, W1, W2)
-/// numbers for the way back (where that is 0, neither is called); backward dy -> dx, and db1 (h), where not null, is a sum.
-/// Transposed weights as in transpose: W2 with gamma, W1 without.
+/// The feed-forward part of a block as one operation: forward as B::feed_forward, writing feed_forward_kept(m, W1, W2) numbers for
+/// the way back (where that is 0, neither is called); backward dy -> dx, db1 (h), where not null, is a sum, and where the last
+/// argument is not null the weights' gradients too, which uses up what was kept. Transposed weights as in transpose: W2 with gamma,
+/// W1 without.
 template <class B>
-concept HasFrozenFeedForward = requires(Executor& e, const detail::Scalar<B>* x, std::size_t m, const typename B::Weight& w,
-                                        detail::Scalar<B>* y) {
+concept HasJoinedFeedForward = requires(Executor& e, const detail::Scalar<B>* x, std::size_t m, const typename B::Weight& w,
+                                        detail::Scalar<B>* y, const FeedForwardGradients<detail::Scalar<B>>* weights) {
   { Gradients<B>::feed_forward_kept(m, w, w) } -> std::same_as<std::size_t>;
   Gradients<B>::feed_forward_keeping(e, x, m, w, x, w, x, x, y, y);
-  Gradients<B>::feed_forward_backward(e, x, m, w, w, x, y, true, y);
+  Gradients<B>::feed_forward_backward(e, x, m, w, w, y, y, true, y, weights);
 };
 /// y = x W^T + bias, or, `add`, y += gamma * (x W^T + bias), with a part of low
 /// rank in one go.

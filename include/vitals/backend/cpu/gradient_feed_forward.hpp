@@ -1,14 +1,14 @@
-// The feed-forward part of a block in bfloat16 where its weights do not train, but something below them does: in both directions
-// the inner numbers (M, H) go from one product to the next a tile at a time, and between the two only h is kept, rounded to
-// half its length.
+// The feed-forward part of a block in bfloat16 in training: in both directions the inner numbers (M, H) go from one product to the
+// next a tile at a time, and between the two only h is kept, rounded to half its length.
 //
 // Forward, with h = x W1^T + b1: y += gamma (GELU(h) W2^T + b2).
-// Backward: dh = dy diag(gamma) W2 * GELU'(h), dx = dh W1, db1 = the sum of dh's rows.
+// Backward: dh = dy diag(gamma) W2 * GELU'(h), dx = dh W1, db1 = the sum of dh's rows, dW1 = dh^T x, dW2 = diag(gamma) dy^T GELU(h).
 #pragma once
 
 #include <cstddef>
 
 #include <vitals/backend/cpu/product.hpp>
+#include <vitals/backend/feed_forward.hpp>
 #include <vitals/core/half.hpp>
 #include <vitals/core/config.hpp>
 #include <vitals/core/parallel.hpp>
@@ -24,10 +24,11 @@ void feed_forward_keeping(Executor& executor, const float* x, std::size_t m, con
                           const float* bias1, const PackedMatrix<bfloat16>& w2, const float* bias2, const float* gamma,
                           float* y, float* kept);
 
-/// dy (M, K) -> dx (M, K), added to where `add`; db1 (H), where not null, is added to. w2t (H, K) is (diag(gamma) W2)^T and
-/// w1t (K, H) is W1^T (gradient_product.hpp, transpose).
+/// dy (M, K) -> dx (M, K), added to where `add`; db1 (H), where not null, is added to, and where the weights train theirs are
+/// computed; then `kept` is used up. w2t (H, K) is (diag(gamma) W2)^T and w1t (K, H) is W1^T (gradient_product.hpp, transpose).
 void feed_forward_backward(Executor& executor, const float* dy, std::size_t m, const PackedMatrix<bfloat16>& w2t,
-                           const PackedMatrix<bfloat16>& w1t, const float* kept, float* dx, bool add, float* db1);
+                           const PackedMatrix<bfloat16>& w1t, float* kept, float* dx, bool add, float* db1,
+                           const FeedForwardGradients<float>* weights);
 
 }  // namespace vitals::inline v0::backend::cpu
 

@@ -18,8 +18,10 @@ struct GradientKernels {
   /// dx = dy * GELU'(x). dx may be dy.
   void (*gelu)(const float* x, const float* dy, float* dx, std::size_t n);
   /// dy *= GELU'(x) of rows x n numbers, good enough where dy then becomes bfloat16; x as pack_transposed packs bfloat16, two rows
-  /// to a lane, [lanes][n], n whole vectors. sums (n), where not null, becomes the sum of dy's rows.
-  void (*gelu_of_pairs)(const std::uint32_t* x, float* dy, std::size_t rows, std::size_t n, float* sums);
+  /// to a lane, [lanes][n], n whole vectors. sums (n), where not null, becomes the sum of dy's rows. The second one also makes x
+  /// GELU(x), as Store::gelu does in bfloat16.
+  void (*gelu_slope_of_pairs)(std::uint32_t* x, float* dy, std::size_t rows, std::size_t n, float* sums);
+  void (*gelu_and_slope_of_pairs)(std::uint32_t* x, float* dy, std::size_t rows, std::size_t n, float* sums);
   /// Backward of silu(gate) * value.
   void (*silu_gate)(const float* gate, const float* value, const float* dy, float* dgate, float* dvalue, std::size_t n);
   /// Rows of d numbers. dx is added to where add is true; dgamma and dbeta (d) are always added to. Each may be null.
@@ -32,7 +34,7 @@ struct GradientKernels {
   /// stride ld, and ds as pairs of neighbours too, row stride ld / 2. s and dp are used up; ld is even.
   void (*softmax_pairs)(float* s, float* dp, std::size_t rows, std::size_t n, std::size_t ld, float scale,
                         std::uint32_t* p_pairs, std::uint32_t* ds_pairs, std::uint32_t* ds_rows);
-  /// sums (n) += the sum of `rows` rows of x, row stride ld.
+  /// sums (n) += `rows` rows of x, row stride ld, one after the other: the same bits in pieces.
   void (*column_sums)(const float* x, std::size_t ld, std::size_t rows, std::size_t n, float* sums);
   /// y += a x
   void (*add_scaled)(float* y, const float* x, float a, std::size_t n);

@@ -31,6 +31,26 @@ template <class T>
 void weight_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, const Wide<T>* x, std::size_t ldx,
                      std::size_t m, std::size_t n, std::size_t k, Wide<T>* dw, bool add, Wide<T>* sums = nullptr);
 
+namespace detail {
+
+/// One side of dW = dY^T X: rows, row stride ld, or, where `panels` is not null, all of it as pack_transposed packs it nr columns
+/// wide, a panel [lanes of M][nr] every panel_size lanes.
+template <class T>
+struct GradientSide {
+  const float* x = nullptr;
+  std::size_t ld = 0;
+  const Lane<T>* panels = nullptr;
+  std::size_t panel_size = 0;
+  float* sums = nullptr;  // += the sum of the rows, made while they are packed; or null
+};
+
+/// weight_gradient with the kernels of an instruction set; one of the sides may be packed already. m > 0.
+template <class T>
+void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel, const GradientSide<T>& dy,
+                            const GradientSide<T>& x, std::size_t m, std::size_t n, std::size_t k, float* dw, bool add);
+
+}  // namespace detail
+
 /// Of a product's gradient G = dY^T X (N, K): dw = diag(scale) G, or added to dw, and sums (N) += rowsum(W * G); dw and sums
 /// may be null.
 template <class T>

@@ -126,52 +126,70 @@ inline constexpr std::size_t gradient_tile_bytes = 384 * 1024;
 inline constexpr std::size_t gradient_piece_lanes = 1100;
 
 template <class T>
-void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel, const float* dy, std::size_t ldy,
-                            const float* x, std::size_t ldx, std::size_t m, std::size_t n, std::size_t k, float* dw,
-                            bool add, float* sums) {
+void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel, const GradientSide<T>& dy,
+                            const GradientSide<T>& x, std::size_t m, std::size_t n, std::size_t k, float* dw, bool add) {
   constexpr std::size_t per_lane = Packing<T>::per_lane;
   constexpr std::size_t slack = 16;  // pack_transposed stores whole vectors, a tile may be narrower
-  const GradientKernels* gradients = sums ? gradient_kernels_for<float>() : nullptr;
+  const GradientKernels* gradients = gradient_kernels_for<float>();
   const std::size_t mr = kernel.mr, nr = kernel.nr;
   const std::size_t pieces = ceil_div(m, gradient_piece_lanes * per_lane);
   const std::size_t piece = ceil_div(ceil_div(m, pieces), per_lane) * per_lane;
-  const std::size_t tiles = ceil_div(n, mr), panels = ceil_div(k, nr);
-  const std::size_t tile_size = piece / per_lane * mr + slack, panel_size = piece / per_lane * nr;
-  Lane<T>* packed = gradient_scratch<Lane<T>>(tiles * tile_size + panels * panel_size + slack);
-  Lane<T>* right = packed + tiles * tile_size;
+  // A panel of dY that is packed already is read as tiles side by side, the last one narrower.
+  const std::size_t tiles_of_panel = ceil_div(nr, mr);
+  const std::size_t tiles = dy.panels ? ceil_div(n, nr) * tiles_of_panel : ceil_div(n, mr), panels = ceil_div(k, nr);
+  const std::size_t tile_size = piece / per_lane * mr + slack;
+  const std::size_t panel_size = x.panels ? x.panel_size : piece / per_lane * nr;
+  Lane<T>* packed = gradient_scratch<Lane<T>>((dy.panels ? 0 : tiles * tile_size) + (x.panels ? 0 : panels * panel_size) + slack);
+  Lane<T>* packed_right = packed + (dy.panels ? 0 : tiles * tile_size);
   // Neighbouring tiles or panels are packed together, a few rows at a time: whole lines of memory are read.
-  const std::size_t together = std::max<std::size_t>(1, 128 / mr), groups = ceil_div(tiles, together);
+  const std::size_t together = std::max<std::size_t>(1, 128 / mr), groups = dy.panels ? 0 : ceil_div(tiles, together);
   const std::size_t panels_together = std::max<std::size_t>(1, 128 / nr);
-  const std::size_t panel_groups = ceil_div(panels, panels_together);
+  const std::size_t panel_groups = x.panels ? 0 : ceil_div(panels, panels_together);
   constexpr std::size_t step = 16;
   for (std::size_t first = 0; first < m; first += piece) {
     const std::size_t rows = std::min(piece, m - first), lanes = ceil_div(rows, per_lane);
-    const auto pack_group = [&](const float* from, std::size_t ld, std::size_t columns, std::size_t width,
-                                std::size_t begin, std::size_t end, Lane<T>* to, std::size_t stride, float* sum) {
+    const auto pack_group = [&](const GradientSide<T>& from, std::size_t columns, std::size_t width, std::size_t begin,
+                                std::size_t end, Lane<T>* to, std::size_t stride) {
       for (std::size_t row = 0; row < rows; row += step) {
-        const float* at = from + (first + row) * ld;
+        const float* at = from.x + (first + row) * from.ld;
         const std::size_t some = std::min(step, rows - row), column = begin * width;
-        for (std::size_t t = begin; t < end; ++t)
-          kernel.pack_transposed(at + t * width, ld, std::min(width, columns - t * width), some, width,
-                                 to + t * stride + row / per_lane * width);
-        if (sum) gradients->column_sums(at + column, ld, some, std::min(columns, end * width) - column, sum + column);
+        for (std::size_t t = begin; t < end; ++t) {
+          const std::size_t cols = std::min(width, columns - t * width);
+          // product_strided wants a panel that is half empty half as wide.
+          const std::size_t packed_width = dy.panels && 2 * cols <= width ? width / 2 : width;
+          kernel.pack_transposed(at + t * width, from.ld, cols, some, packed_width,
+                                 to + t * stride + row / per_lane * packed_width);
+        }
+        if (from.sums)
+          gradients->column_sums(at + column, from.ld, some, std::min(columns, end * width) - column, from.sums + column);
       }
     };
     executor.run(groups + panel_groups, [&](std::size_t task) {
       if (task < groups)
-        pack_group(dy, ldy, n, mr, task * together, std::min(tiles, (task + 1) * together), packed, tile_size, sums);
+        pack_group(dy, n, mr, task * together, std::min(tiles, (task + 1) * together), packed, tile_size);
       else
-        pack_group(x, ldx, k, nr, (task - groups) * panels_together,
-                   std::min(panels, (task - groups + 1) * panels_together), right, panel_size, nullptr);
+        pack_group(x, k, nr, (task - groups) * panels_together, std::min(panels, (task - groups + 1) * panels_together),
+                   packed_right, panel_size);
     });
+    const Lane<T>* right = x.panels ? x.panels + first / per_lane * nr : packed_right;
     const std::size_t block = std::max<std::size_t>(1, gradient_tile_bytes / (tile_size * sizeof(Lane<T>)));
     const std::size_t blocks = ceil_div(tiles, block);
     const Epilogue<float> epilogue{Store::plain, nullptr, nullptr, add || first};
     executor.run(blocks * panels, [&](std::size_t task) {
-      const std::size_t column = task % panels * nr;
-      for (std::size_t t = task / panels * block; t < std::min(tiles, (task / panels + 1) * block); ++t)
-        kernel.product_tile(packed + t * tile_size, right + task % panels * panel_size, lanes, dw + t * mr * k + column,
-                            k, std::min(mr, n - t * mr), std::min(nr, k - column), epilogue, packed + t * tile_size);
+      const std::size_t column = task % panels * nr, cols = std::min(nr, k - column);
+      const Lane<T>* panel = right + task % panels * panel_size;
+      for (std::size_t t = task / panels * block; t < std::min(tiles, (task / panels + 1) * block); ++t) {
+        if (!dy.panels) {
+          const Lane<T>* tile = packed + t * tile_size;
+          kernel.product_tile(tile, panel, lanes, dw + t * mr * k + column, k, std::min(mr, n - t * mr), cols, epilogue, tile);
+          continue;
+        }
+        const std::size_t within = t % tiles_of_panel * mr, row = t / tiles_of_panel * nr + within;
+        if (row >= n) continue;
+        const Lane<T>* tile = dy.panels + t / tiles_of_panel * dy.panel_size + first / per_lane * nr + within;
+        kernel.product_strided(tile, 1, nr, panel, lanes, dw + row * k + column, k, std::min({mr, nr - within, n - row}),
+                               cols, epilogue, tile);
+      }
     });
   }
 }
@@ -229,7 +247,7 @@ void weight_gradient(Executor& executor, const Wide<T>* dy, std::size_t ldy, con
   }
   if constexpr (!std::is_same_v<T, double>) {
     if (const auto* kernel = product_kernels<T>(active_isa()))
-      return detail::packed_weight_gradient<T>(executor, *kernel, dy, ldy, x, ldx, m, n, k, dw, add, sums);
+      return detail::packed_weight_gradient<T>(executor, *kernel, {dy, ldy, nullptr, 0, sums}, {x, ldx}, m, n, k, dw, add);
   }
   detail::portable_weight_gradient(executor, dy, ldy, x, ldx, m, n, k, dw, add, sums);
 }
@@ -321,6 +339,9 @@ VITALS_INSTANTIATE(float)
 VITALS_INSTANTIATE(double)
 VITALS_INSTANTIATE(bfloat16)
 #undef VITALS_INSTANTIATE
+template void detail::packed_weight_gradient<bfloat16>(Executor&, const ProductKernels<bfloat16>&,
+                                                       const GradientSide<bfloat16>&, const GradientSide<bfloat16>&,
+                                                       std::size_t, std::size_t, std::size_t, float*, bool);
 #endif
 
 }  // namespace vitals::inline v0::backend::cpu

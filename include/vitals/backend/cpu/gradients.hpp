@@ -67,9 +67,10 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
     cpu::feed_forward_keeping(e, x, m, w1, bias1, w2, bias2, gamma, y, kept);
   }
   static void feed_forward_backward(Executor& e, const Scalar* dy, std::size_t m, const Weight& w2t, const Weight& w1t,
-                                    const Scalar* kept, Scalar* dx, bool add, Scalar* db1)
+                                    Scalar* kept, Scalar* dx, bool add, Scalar* db1,
+                                    const FeedForwardGradients<Scalar>* weights)
   requires std::is_same_v<T, bfloat16> {
-    cpu::feed_forward_backward(e, dy, m, w2t, w1t, kept, dx, add, db1);
+    cpu::feed_forward_backward(e, dy, m, w2t, w1t, kept, dx, add, db1, weights);
   }
   static void silu_gate(Executor& e, const Scalar* x, const Scalar* dy, Scalar* dx, std::size_t rows, std::size_t h) {
     cpu::silu_gate_backward(e, x, dy, dx, rows, h);
@@ -122,7 +123,7 @@ requires(!std::is_same_v<T, std::int8_t>) struct Gradients<Cpu<T>> {
   }
 };
 
-static_assert(HasFrozenFeedForward<Cpu<bfloat16>> && !HasFrozenFeedForward<Cpu<float>>);
+static_assert(HasJoinedFeedForward<Cpu<bfloat16>> && !HasJoinedFeedForward<Cpu<float>>);
 static_assert(Differentiable<Cpu<float>> && Differentiable<Cpu<bfloat16>> && !Differentiable<Cpu<std::int8_t>>);
 
 }  // namespace vitals::inline v0::backend
