@@ -71,7 +71,7 @@ def features(results, engines):
 
 def training(results):
     """Seconds a step and peak memory."""
-    peers = [name for name in TRAINERS if any(name in r["losses"] or name in r["failed"] for r in results)]
+    peers = [name for name in TRAINERS if any(name in r[what] for r in results for what in ("losses", "failed", "memory_mib"))]
     lines = ["| model, what trains | precision | vitals | " + " | ".join(TRAINERS[p] for p in peers)
              + " | vitals / better peer | goal | first loss, third: vitals / peer | peak MiB: "
              + " / ".join(["vitals", *(TRAINERS[p].rpartition(" ")[2] for p in peers)]) + " |",
@@ -83,7 +83,7 @@ def training(results):
             return f"{r['median'][name]:.3f}" + ("\\*" if name in r["disagree"] else "") if name in r.get("median", {}) else "-"
 
         def losses(i):
-            return " / ".join(f"{r['losses'][n][i]:.5f}" for n in ("vitals", *peers[:1]) if n in r["losses"])
+            return " / ".join(f"{r['losses'][n][i]:.5f}" for n in ("vitals", *peers[:1]) if n in r["losses"]) or "-"
 
         found = [r["memory_mib"].get(name) for name in ("vitals", *peers)]
         memory = " / ".join(f"{m:.0f}" if m else "-" for m in found)

@@ -312,3 +312,14 @@ TEST_CASE("mistakes on a tape are named") {
   CHECK_THROWS_WITH(vt::losses::cross_entropy(logits, wrong), Catch::Contains("label 3, row 1"));
   CHECK_THROWS_AS(tape.backward(logits), vt::ShapeError);
 }
+
+TEST_CASE("a pool hands out what is free and about as large, the smallest first") {
+  vt::Pool<vt::Cpu<float>> pool;
+  auto large = pool.take(1000), fitting = pool.take(110), small = pool.take(90);
+  const float *of_large = large.data(), *of_fitting = fitting.data();
+  pool.give(std::move(large)), pool.give(std::move(fitting)), pool.give(std::move(small));
+  const auto first = pool.take(100), second = pool.take(100);
+  CHECK(first.data() == of_fitting);  // a tenth too large; 1000 would be too large, 90 is too small
+  CHECK(second.size() == 100);
+  CHECK(pool.take(900).data() == of_large);
+}

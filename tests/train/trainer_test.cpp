@@ -322,3 +322,40 @@ TEST_CASE("each batch is a function of its number; every epoch has each image on
   std::sort(seen.begin(), seen.end());
   CHECK(seen == items);
 }
+
+TEST_CASE("a batch that goes through in parts has the loss and the gradient of its pictures' mean") {
+  using Model = vt::ViT<tiny, vt::Cpu<float>>;
+  vt::Tensor<float, vt::dyn, 3, vt::dyn, vt::dyn> pixels({6, 3, 112, 112});  // 257 tokens each
+  const vt::Rng rng(9, 0);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels.data()[i] = static_cast<float>(rng.uniform_at(i)) - 0.5f;
+  const std::vector<std::size_t> labels{0, 2, 1, 1, 0, 2};
+  const auto gradients = [&](std::ptrdiff_t together, double& loss) {
+    vt::train::TrainableOf<Model> backbone(std::make_unique<Model>(4));
+    backbone.add_head(3, 5);
+    loss = 0;
+    for (std::ptrdiff_t first = 0; first < 6; first += together) {
+      const double share = static_cast<double>(together) / 6;
+      const vt::TensorView<const float, vt::dyn, 3, vt::dyn, vt::dyn> some(pixels.data() + first * 3 * 112 * 112,
+                                                                           {static_cast<std::size_t>(together), 3, 112, 112});
+      loss += share * backbone.gradient(some, {{labels.begin() + first, labels.begin() + first + together}, {}},
+                                        share, 1, false, vt::default_pool(), 0);
+    }
+    std::vector<float> all;
+    for (const auto& row : backbone.model().parameters()) {
+      const auto& slot = row.parameter->gradient();
+      if (slot.filled) all.insert(all.end(), slot.data(), slot.data() + slot.size);
+    }
+    return all;
+  };
+  double loss = 0, mean = 0;
+  const auto whole = gradients(6, loss), each = gradients(1, mean);
+  REQUIRE(whole.size() == each.size());
+  CHECK(loss == Approx(mean).epsilon(1e-6));
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    difference += std::pow(whole[i] - each[i], 2);
+    size += std::pow(each[i], 2);
+  }
+  CHECK(whole.size() > 20000);
+  CHECK(std::sqrt(difference / size) < 1e-5);
+}

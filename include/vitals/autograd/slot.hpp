@@ -4,34 +4,35 @@
 #include <cstddef>
 #include <map>
 #include <utility>
-#include <vector>
 
 #include <vitals/backend/concept.hpp>
 
 namespace vitals::inline v0 {
 
-/// Buffers that are not in use, ready for the next value of exactly their size: a training step asks for the same sizes
-/// again and again, and a small value must not sit in a large buffer. One thread uses it at a time.
+/// Buffers that are not in use, ready for the next value of about their size: a training step asks for the same sizes again and
+/// again, the last part of a batch for somewhat smaller ones, and a small value must not sit in a large buffer. One thread uses it
+/// at a time.
 template <backend::Backend B>
 class Pool {
  public:
   using Buffer = typename B::Buffer;
 
+  /// Room for n numbers or up to half as many again: the smallest that is free.
   Buffer take(std::size_t n) {
-    auto& fitting = free_[n];
-    if (fitting.empty()) return Buffer(n);
-    Buffer buffer = std::move(fitting.back());
-    fitting.pop_back();
+    const auto fitting = free_.lower_bound(n);
+    if (fitting == free_.end() || fitting->first > n + n / 4) return Buffer(n);
+    Buffer buffer = std::move(fitting->second);
+    free_.erase(fitting);
     return buffer;
   }
   void give(Buffer buffer) {
-    if (buffer.size()) free_[buffer.size()].push_back(std::move(buffer));
+    if (const std::size_t n = buffer.size()) free_.emplace(n, std::move(buffer));
   }
   /// Gives everything that is not in use back to the system.
   void trim() { free_.clear(); }
 
  private:
-  std::map<std::size_t, std::vector<Buffer>> free_;
+  std::multimap<std::size_t, Buffer> free_;
 };
 
 /// `size` numbers in the backend's memory once something has been added, nothing before.
@@ -58,7 +59,7 @@ struct Slot {
   /// Calls write(to, add): `to` is to be written, or added to where `add` is true.
   template <class Write>
   void add(Write&& write) {
-    if (buffer.size() != size) buffer = pool ? pool->take(size) : typename B::Buffer(size);
+    if (buffer.size() < size) buffer = pool ? pool->take(size) : typename B::Buffer(size);
     write(buffer.data(), filled);
     filled = true;
   }

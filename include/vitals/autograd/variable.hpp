@@ -20,17 +20,19 @@ namespace vitals::inline v0 {
 template <backend::Backend B>
 class Memory {
  public:
-  Memory(std::shared_ptr<Pool<B>> pool, std::size_t size) : pool_(std::move(pool)), buffer_(pool_->take(size)) {}
+  Memory(std::shared_ptr<Pool<B>> pool, std::size_t size)
+      : pool_(std::move(pool)), buffer_(pool_->take(size)), size_(size) {}
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
   ~Memory() { pool_->give(std::move(buffer_)); }
 
   typename B::Scalar* data() const { return buffer_.data(); }
-  std::size_t size() const { return buffer_.size(); }
+  std::size_t size() const { return size_; }
 
  private:
   std::shared_ptr<Pool<B>> pool_;
-  typename B::Buffer buffer_;
+  typename B::Buffer buffer_;  // may have more room
+  std::size_t size_;
 };
 
 /// Writes a value's numbers once more.
