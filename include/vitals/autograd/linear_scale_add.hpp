@@ -38,8 +38,8 @@ void add_scaled_sums(const Bias& bias, const Gamma& gamma, const std::vector<typ
   });
 }
 
-/// Adds to the gradients of W (Out, In) and b in y = r + gamma * (x W^T + b), from the sum of dy's rows (Out), needed where b or gamma
-/// trains, and G = dy^T x (Out, In), needed where W or gamma does. Gives that of gamma, empty where gamma does not train.
+/// Adds to the gradients of W (Out, In) and b in y = r + gamma * (x W^T + b), from the sum of dy's rows (Out), needed where b or
+/// gamma trains, and G = dy^T x (Out, In), needed where W or gamma does. Gives that of gamma, empty where gamma does not train.
 template <class B, class Weight, class Bias, class Gamma>
 std::vector<typename B::Scalar> scale_add_gradients(Tape<B>& tape, const std::vector<typename B::Scalar>& sums,
                                                     const Memory<B>* product, const Weight& weight, const Bias& bias,
