@@ -116,5 +116,6 @@ TEMPLATE_TEST_CASE("a feed-forward part gives what its two layers give, whatever
     check<24, 1024, TestType>(33, tolerance);  // inner rows that may not stand 4 KiB apart
     check<40, 65, TestType>(140, tolerance);
     check<3100, 32, TestType>(3, tolerance);  // sums too long for one go
+    check<8, 40, TestType>(1150, tolerance);  // more rows than a weight's gradient sums in one go
   }
 }
