@@ -75,14 +75,10 @@ Map<B> batch_norm(Tape<B>& tape, const Map<B>& x, const Vector& gamma, const Vec
                 std::vector<Scalar> sums(n), dots(n);
                 S::norm_sums(back.executor, seen->data(), dy.data(), rows, n, c.scale.data(), c.shift.data(),
                              c.mean.data(), options.relu, sums.data(), dots.data());
-                if (beta.trainable())
-                  detail::add_to_gradient(beta, [&](Scalar* to) {
-                    for (std::size_t i = 0; i < n; ++i) to[i] += sums[i];
-                  });
-                if (gamma.trainable())
-                  detail::add_to_gradient(gamma, [&](Scalar* to) {
-                    for (std::size_t i = 0; i < n; ++i) to[i] += dots[i] * c.inverse[i];
-                  });
+                if (Scalar* dbeta = detail::sums_of<B>(beta))
+                  for (std::size_t i = 0; i < n; ++i) dbeta[i] += sums[i];
+                if (Scalar* dgamma = detail::sums_of<B>(gamma))
+                  for (std::size_t i = 0; i < n; ++i) dgamma[i] += dots[i] * c.inverse[i];
                 if (!dx) return;
                 const Scalar share = options.of_batch ? Scalar(1) / static_cast<Scalar>(rows) : Scalar(0);
                 for (std::size_t i = 0; i < n; ++i) {

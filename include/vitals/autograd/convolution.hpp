@@ -55,15 +55,14 @@ Map<B> convolution(Tape<B>& tape, const std::vector<Map<B>>& inputs, const Weigh
   tape.record(y, [slots = std::move(slots), kept = std::move(kept), channels = std::move(channels), shape, out,
                   rows = y.rows(), &weight, bias](Tape<B>& back, Slot<B>& dy) {
     if (bias && bias->trainable()) detail::add_column_sums<B>(back, dy.data(), rows, out, *bias);
-    if (weight.trainable()) {
+    if (Scalar* dw = detail::sums_of<B>(weight)) {
       std::vector<std::shared_ptr<const Memory<B>>> seen;
       std::vector<backend::MapPart<const Scalar>> in;
       for (std::size_t i = 0; i < kept.size(); ++i) {
         seen.push_back(kept[i].open(back.executor));
         in.push_back({seen.back()->data(), channels[i], false});
       }
-      detail::add_to_gradient(
-          weight, [&](Scalar* to) { S::convolution_weight_gradient(back.executor, in, dy.data(), out, shape, to); });
+      S::convolution_weight_gradient(back.executor, in, dy.data(), out, shape, dw);
     }
     std::vector<backend::MapPart<Scalar>> gradients;
     for (std::size_t i = 0; i < slots.size(); ++i)
@@ -92,12 +91,10 @@ Map<B> transposed_convolution(Tape<B>& tape, const Map<B>& x, const Weight& weig
                   &bias](Tape<B>& back, Slot<B>& dy) {
     const std::size_t images = shape[0], height = shape[1], width = shape[2], channels = shape[3];
     if (bias.trainable()) detail::add_column_sums<B>(back, dy.data(), images * height * width * k * k, out, bias);
-    if (weight.trainable()) {
+    if (Scalar* dw = detail::sums_of<B>(weight)) {
       const auto seen = kept.open(back.executor);
-      detail::add_to_gradient(weight, [&](Scalar* to) {
-        S::transposed_convolution_weight_gradient(back.executor, seen->data(), dy.data(), images, height, width,
-                                                  channels, out, k, to);
-      });
+      S::transposed_convolution_weight_gradient(back.executor, seen->data(), dy.data(), images, height, width, channels,
+                                                out, k, dw);
     }
     if (dx)
       dx->add([&](Scalar* to, bool add) {

@@ -43,17 +43,15 @@ Variable<B, dyn, dyn, D> joined_feed_forward(Tape<B>& tape, Variable<B, dyn, dyn
     if (seen) weights.x = seen->data();
     if (g2) weights.g2 = g2->data();
     if (dh) weights.dh = dh->data();
-    const auto to_dw1 = [&](Scalar* to, bool add) { weights.dw1 = to, weights.add_to_dw1 = add; };
-    if (w1.trainable()) w1.gradient().add(to_dw1);
-    Scalar* db1 = sums_of<B>(b1, Hidden);
+    if (w1.trainable()) w1.gradient().add([&](Scalar* to, bool add) { weights.dw1 = to, weights.add_to_dw1 = add; });
+    Scalar* db1 = sums_of<B>(b1);
     std::vector<Scalar> sums(trains(b2, gamma) ? D : 0);
     if (!sums.empty() && second) weights.sums = sums.data();
     dx->add([&](Scalar* to, bool add) {
       G::feed_forward_backward(back.executor, dy.data(), m, w2t, w1t, h->data(), to, add, db1, any ? &weights : nullptr);
     });
     if (!sums.empty() && !second) G::column_sums(back.executor, dy.data(), D, m, D, sums.data());
-    const auto dgamma = scale_add_gradients<B>(back, sums, g2.get(), w2, b2, gamma);
-    if (gamma.trainable()) add_to_gradient<B>(gamma, dgamma);
+    scale_add_gradients<B>(back, sums, g2.get(), w2, b2, gamma, sums_of<B>(gamma));
     if (slot) back.pass_on(dy, *slot);
   });
   return y;

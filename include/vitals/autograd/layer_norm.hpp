@@ -24,7 +24,7 @@ Variable<B, dyn, dyn, D> layer_norm(Tape<B>& tape, const Variable<B, dyn, dyn, D
   });
   tape.record(y, [dx = x.slot(), kept = x.keep(), &gamma, &beta, m, small](Tape<B>& back, Slot<B>& dy) {
     const auto seen = kept.open(back.executor);
-    Scalar *dgamma = detail::sums_of<B>(gamma, D), *dbeta = detail::sums_of<B>(beta, D);
+    Scalar *dgamma = detail::sums_of<B>(gamma), *dbeta = detail::sums_of<B>(beta);
     const auto run = [&](Scalar* to, bool add) {
       backend::Gradients<B>::layer_norm(back.executor, seen->data(), dy.data(), to, m, D, gamma.data(), small, add,
                                         dgamma, dbeta);

@@ -36,19 +36,19 @@ bool needs_input(const Weight& weight) {
   return false;
 }
 
-/// The gradient of a parameter of n numbers, as what sums are added to; nullptr where it does not train.
+/// The gradient of a parameter as what is added to, zeros at first; nullptr where it does not train.
 template <class B, class Parameter>
-typename B::Scalar* sums_of(const Parameter& parameter, std::size_t n) {
+typename B::Scalar* sums_of(const Parameter& parameter) {
   if (!parameter.trainable()) return nullptr;
   parameter.gradient().add([&](typename B::Scalar* to, bool add) {
-    if (!add) std::fill_n(to, n, typename B::Scalar(0));
+    if (!add) std::fill_n(to, parameter.size(), typename B::Scalar(0));
   });
   return parameter.gradient().data();
 }
 /// Adds the sum of the rows of dy (m, n) to the gradient of a parameter that trains.
 template <class B, class Bias>
 void add_column_sums(Tape<B>& tape, const typename B::Scalar* dy, std::size_t m, std::size_t n, const Bias& bias) {
-  backend::Gradients<B>::column_sums(tape.executor, dy, n, m, n, sums_of<B>(bias, n));
+  backend::Gradients<B>::column_sums(tape.executor, dy, n, m, n, sums_of<B>(bias));
 }
 
 }  // namespace detail
@@ -68,7 +68,7 @@ Variable<B, dyn, dyn, Out> linear(Tape<B>& tape, const Variable<B, dyn, dyn, In>
       const auto seen = kept.open(back.executor);
       weight.gradient().add([&](Scalar* to, bool add) {
         G::weight_gradient(back.executor, dy.data(), Out, seen->data(), In, m, Out, In, to, add,
-                           detail::sums_of<B>(bias, Out));
+                           detail::sums_of<B>(bias));
       });
     } else if (bias.trainable()) {
       detail::add_column_sums<B>(back, dy.data(), m, Out, bias);

@@ -29,43 +29,22 @@ Variable<B, dyn, dyn, D> on_residual(Tape<B>& tape, Variable<B, dyn, dyn, D> res
   return y;
 }
 
-/// Adds gamma * sums to the gradient of a bias.
-template <class B, class Bias, class Gamma>
-void add_scaled_sums(const Bias& bias, const Gamma& gamma, const std::vector<typename B::Scalar>& sums) {
-  using Scalar = typename B::Scalar;
-  bias.gradient().add([&](Scalar* to, bool add) {
-    for (std::size_t i = 0; i < sums.size(); ++i) to[i] = (add ? to[i] : Scalar(0)) + gamma.data()[i] * sums[i];
-  });
-}
-
-/// Adds to the gradients of W (Out, In) and b in y = r + gamma * (x W^T + b), from the sum of dy's rows (Out), needed where b or
-/// gamma trains, and G = dy^T x (Out, In), needed where W or gamma does. Gives that of gamma, empty where gamma does not train.
+/// Adds to the gradients of W (Out, In), b and gamma in y = r + gamma * (x W^T + b), from the sum of dy's rows (Out), needed where b
+/// or gamma trains, and G = dy^T x (Out, In), needed where W or gamma does. dgamma: sums_of gamma.
 template <class B, class Weight, class Bias, class Gamma>
-std::vector<typename B::Scalar> scale_add_gradients(Tape<B>& tape, const std::vector<typename B::Scalar>& sums,
-                                                    const Memory<B>* product, const Weight& weight, const Bias& bias,
-                                                    const Gamma& gamma) {
+void scale_add_gradients(Tape<B>& tape, const std::vector<typename B::Scalar>& sums, const Memory<B>* product,
+                         const Weight& weight, const Bias& bias, const Gamma& gamma, typename B::Scalar* dgamma) {
   using Scalar = typename B::Scalar;
-  const std::size_t out = gamma.size();
-  std::vector<Scalar> dgamma(gamma.trainable() ? out : 0, Scalar(0));
-  if (bias.trainable()) add_scaled_sums<B>(bias, gamma, sums);
-  for (std::size_t i = 0; i < dgamma.size(); ++i) dgamma[i] = bias.data()[i] * sums[i];
-  if (product) {
-    const auto finish = [&](Scalar* dw, bool add) {
-      backend::Gradients<B>::scale_rows_and_dots(tape.executor, weight.packed(), product->data(), gamma.data(), dw, add,
-                                                 gamma.trainable() ? dgamma.data() : nullptr);
-    };
-    if (weight.trainable()) weight.gradient().add(finish);
-    else finish(nullptr, false);
-  }
-  return dgamma;
-}
-
-template <class B, class Parameter>
-void add_to_gradient(const Parameter& parameter, const std::vector<typename B::Scalar>& values) {
-  using Scalar = typename B::Scalar;
-  parameter.gradient().add([&](Scalar* to, bool add) {
-    for (std::size_t i = 0; i < values.size(); ++i) to[i] = (add ? to[i] : Scalar(0)) + values[i];
-  });
+  if (Scalar* db = sums_of<B>(bias))
+    for (std::size_t i = 0; i < sums.size(); ++i) db[i] += gamma.data()[i] * sums[i];
+  if (dgamma)
+    for (std::size_t i = 0; i < sums.size(); ++i) dgamma[i] += bias.data()[i] * sums[i];
+  if (!product) return;
+  const auto finish = [&](Scalar* dw, bool add) {
+    backend::Gradients<B>::scale_rows_and_dots(tape.executor, weight.packed(), product->data(), gamma.data(), dw, add, dgamma);
+  };
+  if (weight.trainable()) weight.gradient().add(finish);
+  else finish(nullptr, false);
 }
 
 }  // namespace detail
@@ -93,11 +72,10 @@ Variable<B, dyn, dyn, Out> linear_scale_add(Tape<B>& tape, Variable<B, dyn, dyn,
     } else if (bias.trainable()) {
       backend::Gradients<B>::column_sums(back.executor, dy.data(), Out, m, Out, sums.data());
     }
-    auto dgamma = detail::scale_add_gradients<B>(back, sums, product.get(), weight, bias, gamma);
+    Scalar* const dgamma = detail::sums_of<B>(gamma);
+    detail::scale_add_gradients<B>(back, sums, product.get(), weight, bias, gamma, dgamma);
     product.reset();
-    detail::linear_backward<B>(back, dy.data(), m, kept, weight, &gamma, terms, dx.get(),
-                               gamma.trainable() ? dgamma.data() : nullptr);
-    if (gamma.trainable()) detail::add_to_gradient<B>(gamma, dgamma);
+    detail::linear_backward<B>(back, dy.data(), m, kept, weight, &gamma, terms, dx.get(), dgamma);
     if (slot) back.pass_on(dy, *slot);
   });
   return y;

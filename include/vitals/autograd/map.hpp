@@ -25,15 +25,6 @@ backend::MapPart<typename B::Scalar> open_gradient(Slot<B>* slot, std::size_t ch
   return part;
 }
 
-/// f(address) with a parameter's gradient, zeros at first.
-template <class Parameter, class F>
-void add_to_gradient(const Parameter& parameter, F&& f) {
-  parameter.gradient().add([&](auto* to, bool add) {
-    if (!add) std::fill_n(to, parameter.size(), std::remove_reference_t<decltype(*to)>(0));
-    f(to);
-  });
-}
-
 }  // namespace ops::detail
 
 }  // namespace vitals::inline v0

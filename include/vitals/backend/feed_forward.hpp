@@ -11,7 +11,7 @@ struct FeedForwardGradients {
   bool add_to_dw1 = false;
   Scalar* g2 = nullptr;    ///< (K, H) = dy^T GELU(h), the gradient of diag(gamma) W2, or null
   Scalar* sums = nullptr;  ///< (K), += the sum of dy's rows where g2 is made, or null
-  Scalar* dh = nullptr;  ///< room of feed_forward_kept numbers
+  Scalar* dh = nullptr;    ///< room of feed_forward_kept numbers
 };
 
 }  // namespace vitals::inline v0::backend

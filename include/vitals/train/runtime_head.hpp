@@ -51,7 +51,7 @@ struct RuntimeHead {
       const auto seen = kept.open(back.executor);
       weight.gradient().add([&](Scalar* to, bool add) {
         G::weight_gradient(back.executor, dy.data(), out, seen->data(), in, m, out, in, to, add,
-                           ops::detail::sums_of<B>(bias, out));
+                           ops::detail::sums_of<B>(bias));
       });
       if (dx)
         dx->add([&](Scalar* to, bool add) {

@@ -184,7 +184,7 @@ class TrainableOf final : public TrainableBackbone {
       most = std::min(most, std::max<std::size_t>(2, 200 * 1024 * 1024 / kept));
     }
     const std::size_t batch = pixels.extent(0), parts = std::max<std::size_t>(1, (batch + most - 1) / most);
-    return std::max<std::size_t>(1, (batch + parts - 1) / parts);  // parts of nearly the same size
+    return (batch + parts - 1) / parts;  // parts of nearly the same size
   }
   void check_head() const {
     if (!head_) throw ArgumentError("[TrainableBackbone] there is no head", "", "call add_head first");

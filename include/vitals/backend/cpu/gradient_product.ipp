@@ -139,8 +139,9 @@ void packed_weight_gradient(Executor& executor, const ProductKernels<T>& kernel,
   const std::size_t tiles = dy.panels ? ceil_div(n, nr) * tiles_of_panel : ceil_div(n, mr), panels = ceil_div(k, nr);
   const std::size_t tile_size = piece / per_lane * mr + slack;
   const std::size_t panel_size = x.panels ? x.panel_size : piece / per_lane * nr;
-  Lane<T>* packed = gradient_scratch<Lane<T>>((dy.panels ? 0 : tiles * tile_size) + (x.panels ? 0 : panels * panel_size) + slack);
-  Lane<T>* packed_right = packed + (dy.panels ? 0 : tiles * tile_size);
+  const std::size_t left_size = dy.panels ? 0 : tiles * tile_size, right_size = x.panels ? 0 : panels * panel_size;
+  Lane<T>* packed = gradient_scratch<Lane<T>>(left_size + right_size + slack);
+  Lane<T>* packed_right = packed + left_size;
   // Neighbouring tiles or panels are packed together, a few rows at a time: whole lines of memory are read.
   const std::size_t together = std::max<std::size_t>(1, 128 / mr), groups = dy.panels ? 0 : ceil_div(tiles, together);
   const std::size_t panels_together = std::max<std::size_t>(1, 128 / nr);
